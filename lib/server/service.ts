@@ -1,0 +1,31 @@
+/**
+ * What a service's main.ts exports: a table of what it is and one function that starts it. The skeletons in this folder
+ * (tcpServer, rpcServer, queueWorker, soloWorker) make these from a handler and own everything around it.
+ */
+import type { Anvil, Bounce, Cleanup, DeliveryAgent, Queue, TrivialRewrite } from '../clients/protocols.ts';
+import type { ServiceContext } from './context.ts';
+
+/** What other services can call in this one; each is optional, most services have exactly one. */
+export interface Implementation {
+  cleanup?: Cleanup;
+  rewrite?: TrivialRewrite;
+  bounce?: Bounce;
+  queue?: Queue;
+  anvil?: Anvil;
+  delivery?: DeliveryAgent;
+}
+
+export interface RunningService extends AsyncDisposable {
+  readonly implementation: Implementation;
+  /** True where the service would do its work at present; /readyz asks. */
+  ready(): boolean | Promise<boolean>;
+}
+
+export interface ServiceDefinition {
+  /** The daemon's name, as in the last column of master.cf. */
+  readonly name: string;
+  readonly skeleton: 'tcpServer' | 'rpcServer' | 'queueWorker' | 'soloWorker';
+  /** main.cf parameters that it reads. */
+  readonly parameters: readonly string[];
+  start(context: ServiceContext): Promise<RunningService>;
+}
