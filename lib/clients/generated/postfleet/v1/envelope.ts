@@ -56,6 +56,8 @@ export interface Envelope {
   traceFlags: number;
   /** The value of the Message-ID: header, for the log of whoever needs it again. */
   messageId: string;
+  /** Set where this envelope is only a stub, because the whole one would not fit a frame: it lies in chunks. */
+  envelopeReference: ContentReference | undefined;
 }
 
 export interface Recipient {
@@ -122,6 +124,7 @@ function createBaseEnvelope(): Envelope {
     verpDelimiters: "",
     traceFlags: 0,
     messageId: "",
+    envelopeReference: undefined,
   };
 }
 
@@ -189,6 +192,9 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.messageId !== "") {
       writer.uint32(170).string(message.messageId);
+    }
+    if (message.envelopeReference !== undefined) {
+      ContentReference.encode(message.envelopeReference, writer.uint32(178).fork()).join();
     }
     return writer;
   },
@@ -374,6 +380,14 @@ export const Envelope: MessageFns<Envelope> = {
             message.messageId = reader.string();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.envelopeReference = ContentReference.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -416,6 +430,9 @@ export const Envelope: MessageFns<Envelope> = {
     message.verpDelimiters = object.verpDelimiters ?? "";
     message.traceFlags = object.traceFlags ?? 0;
     message.messageId = object.messageId ?? "";
+    message.envelopeReference = (object.envelopeReference !== undefined && object.envelopeReference !== null)
+      ? ContentReference.fromPartial(object.envelopeReference)
+      : undefined;
     return message;
   },
 };
