@@ -1,0 +1,171 @@
+/**
+ * Message content as it comes over SMTP, made into lines ended by LF: CRLF becomes LF, the dot that a client put before a
+ * dot goes (RFC 5321 section 4.5.2), and the end of data is found. Everything else passes byte for byte, whatever the
+ * length of a line.
+ *
+ * The scanner works in the buffer that it is given (content only gets shorter), so a message costs one pass and no copy.
+ *
+ * Which lines end the data is a setting (postconf(5), smtpd_forbid_bare_newline): with `standardEnd` nothing but
+ * CRLF.CRLF does; otherwise LF alone counts as a line end everywhere. A lone LF ends a line of content in both, and
+ * `sawBareNewline` tells that there was one.
+ */
+
+/** Receives content in order. A piece is a view of the buffer that was scanned. */
+export interface ContentSink {
+  write(piece: Buffer): void;
+}
+
+const LF = 10;
+const CR = 13;
+const DOT = 46;
+
+/** At the start of a line that follows CRLF (or the command). */
+const START = 0;
+/** At the start of a line that follows a lone LF. */
+const START_BARE = 1;
+/** Inside a line. */
+const INSIDE = 2;
+/** Inside a line, after a CR that is not written yet. */
+const CARRIAGE = 3;
+/** After the dot at the start of a line; it is not written. */
+const DOTTED = 4;
+/** After dot and CR at the start of a line. */
+const DOTTED_CARRIAGE = 5;
+
+type State = typeof START | typeof START_BARE | typeof INSIDE | typeof CARRIAGE | typeof DOTTED | typeof DOTTED_CARRIAGE;
+
+/** Up to this many bytes of a line are moved one by one: cheaper than two native calls. */
+const SHORT_LINE = 160;
+
+const CARRIAGE_RETURN = Buffer.of(CR);
+const LINE_FEED = Buffer.of(LF);
+
+export class DataScanner {
+  readonly #standardEnd: boolean;
+  readonly #dots: boolean;
+  #state: State = START;
+  /** The line before the one that began with a dot ended with CRLF. */
+  #dotAfterCrlf = true;
+
+  /** The end of data was met; what follows in the buffer is not content. */
+  ended = false;
+  sawBareNewline = false;
+  /** Where the scan stopped in the last buffer: its end, or the first byte behind the end of data. */
+  next = 0;
+
+  /** `dots: false` for BDAT, whose content has neither added dots nor an end within. */
+  constructor(options: { standardEnd: boolean; dots?: boolean }) {
+    this.#standardEnd = options.standardEnd;
+    this.#dots = options.dots ?? true;
+  }
+
+  /** Scans buffer[start..end), which it overwrites, and writes what is content to the sink. */
+  scan(buffer: Buffer, start: number, end: number, sink: ContentSink): void {
+    let read = start;
+    let write = start;
+    while (read < end) {
+      switch (this.#state) {
+        case START:
+        case START_BARE:
+          if (this.#dots && buffer[read] === DOT) {
+            this.#dotAfterCrlf = this.#state === START;
+            this.#state = DOTTED;
+            read += 1;
+            continue;
+          }
+          this.#state = INSIDE;
+          break;
+        case DOTTED:
+          if (buffer[read] === CR) {
+            this.#state = DOTTED_CARRIAGE;
+            read += 1;
+            continue;
+          }
+          if (buffer[read] === LF && !this.#standardEnd) {
+            this.#finish(buffer, start, write, read + 1, sink);
+            this.sawBareNewline = true;
+            return;
+          }
+          this.#state = INSIDE;
+          break;
+        case DOTTED_CARRIAGE:
+          if (buffer[read] === LF && (this.#dotAfterCrlf || !this.#standardEnd)) {
+            this.#finish(buffer, start, write, read + 1, sink);
+            return;
+          }
+          this.#state = CARRIAGE;
+          break;
+        default:
+          break;
+      }
+      if (this.#state === CARRIAGE) {
+        // The CR came in an earlier buffer (then there is no room for it in this one), or behind a dot that was dropped.
+        if (buffer[read] === LF) {
+          this.#state = START;
+          read += 1;
+          buffer[write++] = LF;
+          continue;
+        }
+        this.#state = INSIDE;
+        if (write === read) {
+          sink.write(CARRIAGE_RETURN);
+          this.scan(buffer, read, end, sink);
+          return;
+        }
+        buffer[write++] = CR;
+      }
+      const lineStart = write;
+      const short = Math.min(end, read + SHORT_LINE);
+      let byte = -1;
+      if (read === write) {
+        while (read < short && (byte = buffer[read]!) !== LF) read += 1;
+        write = read;
+      } else {
+        while (read < short && (byte = buffer[read]!) !== LF) {
+          buffer[write++] = byte;
+          read += 1;
+        }
+      }
+      if (byte !== LF && read < end) {
+        let stop = buffer.indexOf(LF, read);
+        if (stop < 0 || stop > end) stop = end;
+        if (read !== write) buffer.copyWithin(write, read, stop);
+        write += stop - read;
+        read = stop;
+        if (read < end) byte = LF;
+      }
+      if (byte === LF && read < end) {
+        read += 1;
+        if (write > lineStart && buffer[write - 1] === CR) {
+          write -= 1;
+          this.#state = START;
+        } else {
+          this.sawBareNewline = true;
+          this.#state = START_BARE;
+        }
+        buffer[write++] = LF;
+      } else if (write > lineStart && buffer[write - 1] === CR) {
+        write -= 1;
+        this.#state = CARRIAGE;
+      }
+    }
+    this.next = read;
+    if (write > start) sink.write(buffer.subarray(start, write));
+  }
+
+  /**
+   * Ends content that has no end of its own (the last BDAT chunk): writes a CR that was held back, and ends the last
+   * line where the client did not.
+   */
+  finish(sink: ContentSink): void {
+    if (this.#state === CARRIAGE) sink.write(CARRIAGE_RETURN);
+    if (this.#state === INSIDE || this.#state === CARRIAGE) sink.write(LINE_FEED);
+    this.ended = true;
+  }
+
+  #finish(buffer: Buffer, start: number, write: number, next: number, sink: ContentSink): void {
+    this.ended = true;
+    this.next = next;
+    if (write > start) sink.write(buffer.subarray(start, write));
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What came from a peer and is not consumed: command lines are taken from its front, or content as bytes.
+ *
+ * A line is bounded. Of a longer one the first `limit` bytes are given, the rest is read and forgotten up to its line end
+ * (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
+ */
+import { decodeBytes } from '../util/byte-text.ts';
+
+const LF = 10;
+const CR = 13;
+
+const EMPTY = Buffer.alloc(0);
+
+export class LineBuffer {
+  readonly #limit: number;
+  #skipping = false;
+  /** How far the buffer was searched for a line end already. */
+  #searched = 0;
+
+  /** The bytes; what stands before `at` is consumed. */
+  bytes: Buffer = EMPTY;
+  at = 0;
+  /** The last line was cut at the limit. */
+  cut = false;
+  /** The last line ended with LF alone. */
+  bare = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get length(): number {
+    return this.bytes.length - this.at;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.at === this.bytes.length) {
+      this.bytes = chunk;
+      this.#searched = 0;
+    } else {
+      this.#searched = this.bytes.length - this.at;
+      this.bytes = Buffer.concat([this.at === 0 ? this.bytes : this.bytes.subarray(this.at), chunk]);
+    }
+    this.at = 0;
+  }
+
+  /** True where a whole line waits. */
+  hasLine(): boolean {
+    return this.at < this.bytes.length && this.bytes.indexOf(LF, this.at) >= 0;
+  }
+
+  /** The next line without its line end; undefined where its end has not come. */
+  line(): string | undefined {
+    const { bytes } = this;
+    const start = this.at;
+    if (start === bytes.length) return undefined;
+    const end = bytes.indexOf(LF, Math.max(start, this.#searched));
+    if (end < 0) {
+      if (this.#skipping) this.clear();
+      else if (bytes.length - start > this.#limit) {
+        const line = decodeBytes(bytes.subarray(start, start + this.#limit));
+        this.clear();
+        this.#skipping = true;
+        this.cut = true;
+        this.bare = false;
+        return line;
+      }
+      return undefined;
+    }
+    this.at = end + 1;
+    this.#searched = 0;
+    if (this.#skipping) {
+      this.#skipping = false;
+      return this.line();
+    }
+    let stop = end;
+    this.bare = !(stop > start && bytes[stop - 1] === CR);
+    while (stop > start && bytes[stop - 1] === CR) stop -= 1;
+    this.cut = stop - start > this.#limit;
+    if (this.cut) stop = start + this.#limit;
+    return text(bytes, start, stop);
+  }
+
+  clear(): void {
+    this.bytes = EMPTY;
+    this.at = 0;
+    this.#searched = 0;
+  }
+}
+
+/** ASCII, which commands are, is decoded without a pass through the decoder of UTF-8. */
+function text(bytes: Buffer, start: number, stop: number): string {
+  const line = bytes.latin1Slice(start, stop);
+  for (let index = 0; index < line.length; index++) {
+    if (line.charCodeAt(index) > 127) return decodeBytes(bytes.subarray(start, stop));
+  }
+  return line;
+}
