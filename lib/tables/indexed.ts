@@ -1,0 +1,16 @@
+/**
+ * `hash: btree: lmdb: cdb: dbm: sdbm:` tables: rows that postmap or postalias made from a source. All six names mean the
+ * same here. In a fleet the rows are in Postgres; without it they are in an index file beside the source; where neither
+ * exists the source itself is read.
+ */
+import { resolve } from 'node:path';
+import type { OpenRequest } from './open.ts';
+import type { Table } from './table.ts';
+import { openSourceTable } from './texthash.ts';
+
+export async function openTableType(request: OpenRequest): Promise<Table> {
+  const { context, flags } = request;
+  const spec = `${request.type}:${resolve(context.directory, request.name)}`;
+  const shared = await context.database?.open(spec, context, flags);
+  return shared ?? (await openSourceTable(request));
+}
