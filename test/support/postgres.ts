@@ -12,7 +12,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -140,6 +140,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const folder = await serverFolder('postgres');
   const data = join(folder, 'data');
   cpSync(prepared, data, { recursive: true });
+  await chmod(data, 0o700);
   const { port, process: server } = await start(folder, data);
   const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
   let made = 0;
