@@ -1,0 +1,296 @@
+/**
+ * The settings of one instance: main.cf over the built-in defaults, with typed readers that expand `$name` and know
+ * units and ranges, and the entries of master.cf.
+ *
+ * Order of precedence: `-o` of a master.cf entry, POSTFLEET_… variables, main.cf, default. A Configuration does not
+ * change; a reload reads another one.
+ *
+ * Throws FatalError with file, line, name and what was expected: at load for a file that cannot be read, when a value
+ * is read for one that is wrong. `check()` reads all of them.
+ * @see postconf(5), main.cf syntax
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { domainToASCII } from 'node:url';
+import { FatalError, PanicError } from '../util/errors.ts';
+import { compareLevels } from './compatibility-level.ts';
+import { readEnvironment } from './environment.ts';
+import { expand } from './expand.ts';
+import { defaultMydomain, defaultMyhostname, defaultMynetworks, type Host, readHost } from './host.ts';
+import { type MainCf, parseMainCf, readMainCf } from './main-cf.ts';
+import { effectiveEntries, type MasterEntry, readMasterCf } from './master-cf.ts';
+import { presentName } from './old-names.ts';
+import { type Parameter, parameters, transportFallback } from './parameters.ts';
+import { splitList } from './split.ts';
+import { parseBoolean, parseInteger, parseSeconds } from './values.ts';
+
+export interface LoadOptions {
+  /** Settings over main.cf, as `-o name=value`. */
+  readonly overrides?: ReadonlyMap<string, string>;
+  /** Values of own parameters from the environment; default: those of this process. */
+  readonly environment?: ReadonlyMap<string, string>;
+  /** Name and addresses of the host; default: read when needed. */
+  readonly host?: Host;
+}
+
+interface Source {
+  readonly directory: string;
+  readonly mainCf: MainCf;
+  readonly master: readonly MasterEntry[];
+  readonly warnings: readonly string[];
+  readonly environment: ReadonlyMap<string, string>;
+  readonly host: () => Host;
+}
+
+/** Comparisons and functions that main.cf expressions may use. */
+export const comparisons = new Map([['level', compareLevels]]);
+export const functions = new Map([['domain_to_ascii', asciiDomain]]);
+
+function asciiDomain(domain: string): string | undefined {
+  const ascii = domainToASCII(domain);
+  return ascii === '' && domain !== '' ? undefined : ascii;
+}
+
+export class Configuration {
+  readonly directory: string;
+  readonly warnings: readonly string[];
+  /** Entries of master.cf that count; empty where there is no master.cf. */
+  readonly master: readonly MasterEntry[];
+  readonly #source: Source;
+  readonly #overrides: ReadonlyMap<string, string>;
+  readonly #texts = new Map<string, string>();
+
+  private constructor(source: Source, overrides: ReadonlyMap<string, string>) {
+    this.directory = source.directory;
+    this.warnings = source.warnings;
+    this.master = source.master;
+    this.#source = source;
+    this.#overrides = overrides;
+  }
+
+  /** Reads main.cf and master.cf of a directory. */
+  static load(directory: string, options: LoadOptions = {}): Configuration {
+    const mainCf = readMainCf(join(directory, 'main.cf'));
+    const masterPath = join(directory, 'master.cf');
+    const masterCf = existsSync(masterPath) ? readMasterCf(masterPath) : { entries: [], warnings: [] };
+    return Configuration.#assemble(directory, mainCf, masterCf, options);
+  }
+
+  /** A configuration from the text of a main.cf alone, for tests and for settings that are in no file. */
+  static fromText(mainCf: string, options: LoadOptions = {}): Configuration {
+    const nothing = { entries: [], warnings: [] };
+    return Configuration.#assemble('.', parseMainCf(mainCf, 'main.cf'), nothing, {
+      environment: new Map(),
+      ...options,
+    });
+  }
+
+  static #assemble(
+    directory: string,
+    mainCf: MainCf,
+    masterCf: { entries: readonly MasterEntry[]; warnings: readonly string[] },
+    options: LoadOptions,
+  ): Configuration {
+    let host = options.host;
+    const source: Source = {
+      directory,
+      mainCf,
+      master: effectiveEntries(masterCf.entries),
+      warnings: [...mainCf.warnings, ...masterCf.warnings],
+      environment: options.environment ?? readEnvironment().parameters,
+      host: () => (host ??= readHost()),
+    };
+    return new Configuration(source, options.overrides ?? new Map());
+  }
+
+  /** The same files under further `-o` settings. */
+  withOverrides(overrides: ReadonlyMap<string, string>): Configuration {
+    return new Configuration(this.#source, new Map([...this.#overrides, ...overrides]));
+  }
+
+  /** The text that a name was set to, unexpanded; undefined where it was not set. Names of old are read as the present. */
+  raw(name: string): string | undefined {
+    return (
+      this.#overrides.get(name) ??
+      this.#source.environment.get(name) ??
+      this.#source.mainCf.entries.get(name)?.value ??
+      this.#rawOfOldName(name)
+    );
+  }
+
+  /** Whether main.cf, the environment or `-o` sets it. */
+  set(name: string): boolean {
+    return this.raw(name) !== undefined;
+  }
+
+  /** Names that main.cf sets, in its order. */
+  names(): string[] {
+    return [...this.#source.mainCf.entries.keys()];
+  }
+
+  /** The value with `$name` expanded and the default applied; a `raw` parameter is not expanded. */
+  text(name: string): string {
+    const known = this.#texts.get(name);
+    if (known !== undefined) return known;
+    const parameter = parameters.get(name) ?? transportFallback(name);
+    const value = this.#lookup(name);
+    if (value === undefined) throw new PanicError(`parameter ${name} is neither set nor in the parameter table`);
+    const text = parameter?.type === 'raw' ? value : this.expand(value, name);
+    this.#texts.set(name, text);
+    return text;
+  }
+
+  boolean(name: string): boolean {
+    return parseBoolean(this.text(name)) ?? this.#fail(name, 'yes or no');
+  }
+
+  /** A whole number within the range of the parameter. */
+  integer(name: string): number {
+    const value = parseInteger(this.text(name));
+    return value !== undefined && this.#inRange(name, value)
+      ? value
+      : this.#fail(name, this.#expected(name, 'a whole number'));
+  }
+
+  /** A time in seconds. A number without a unit has that of the default. */
+  seconds(name: string): number {
+    const unit = (parameters.get(name) ?? transportFallback(name))?.defaultValue.at(-1) ?? 's';
+    const value = parseSeconds(this.text(name), /[smhdw]/.test(unit) ? unit : 's');
+    return value !== undefined && this.#inRange(name, value)
+      ? value
+      : this.#fail(name, this.#expected(name, 'a whole number with unit s, m, h, d or w'));
+  }
+
+  /** Items separated by commas or blanks; text in `{ }` is one item, with its braces. */
+  list(name: string, options: { readonly stripBraces?: boolean } = {}): string[] {
+    return splitList(this.text(name), options);
+  }
+
+  /** Expands text that refers to parameters; `name` says in messages where it stands. */
+  expand(text: string, name = ''): string {
+    const problems: string[] = [];
+    const expansion = expand(text, {
+      lookup: (other) => this.#lookup(other),
+      comparisons,
+      functions,
+      warn: (problem) => problems.push(problem),
+    });
+    if (expansion.malformed) throw new FatalError(`${this.#origin(name)}: ${problems.join('; ') || 'syntax error'}`);
+    return expansion.text;
+  }
+
+  /** Reads every parameter that is set, by its type; one line per problem. */
+  check(): string[] {
+    const problems: string[] = [];
+    const names = new Set([
+      ...this.#source.mainCf.entries.keys(),
+      ...this.#source.environment.keys(),
+      ...this.#overrides.keys(),
+    ]);
+    for (const name of names) {
+      try {
+        this.#checkOne(name);
+      } catch (error) {
+        if (!(error instanceof FatalError)) throw error;
+        problems.push(error.message);
+      }
+    }
+    return problems;
+  }
+
+  #checkOne(name: string): void {
+    switch ((parameters.get(name) ?? transportFallback(name))?.type) {
+      case 'bool':
+      case 'nbool':
+        this.boolean(name);
+        break;
+      case 'int':
+      case 'long':
+      case 'nint':
+        this.integer(name);
+        break;
+      case 'time':
+        this.seconds(name);
+        break;
+      default:
+        this.text(name);
+    }
+  }
+
+  /** Where a value comes from, for messages: `main.cf, line 3: name = value`. */
+  #origin(name: string): string {
+    const entry = this.#source.mainCf.entries.get(name) ?? this.#entryOfOldName(name);
+    const value = this.raw(name);
+    if (value === undefined) return `default of ${name}`;
+    if (this.#overrides.has(name)) return `-o ${name}=${value}`;
+    if (this.#source.environment.has(name)) return `environment: ${name.toUpperCase()}=${value}`;
+    return `${this.#source.mainCf.path}, line ${entry?.line}: ${entry?.name} = ${value}`;
+  }
+
+  #fail(name: string, expected: string): never {
+    const text = this.text(name);
+    const read = text === this.raw(name) ? '' : ` (read as "${text}")`;
+    throw new FatalError(`${this.#origin(name)}${read}: bad value, expected ${expected}`);
+  }
+
+  #expected(name: string, what: string): string {
+    const { min, max } = this.#range(name);
+    if (min !== undefined && max !== undefined) return `${what} from ${min} to ${max}`;
+    return min === undefined ? what : `${what} from ${min}`;
+  }
+
+  #range(name: string): Pick<Parameter, 'min' | 'max'> {
+    const { min, max } = parameters.get(name) ?? transportFallback(name) ?? { min: undefined, max: undefined };
+    return { min, max };
+  }
+
+  #inRange(name: string, value: number): boolean {
+    const { min, max } = this.#range(name);
+    return (min === undefined || value >= min) && (max === undefined || value <= max);
+  }
+
+  #entryOfOldName(name: string) {
+    for (const entry of this.#source.mainCf.entries.values()) if (presentName(entry.name) === name) return entry;
+    return undefined;
+  }
+
+  #rawOfOldName(name: string): string | undefined {
+    return this.#entryOfOldName(name)?.value;
+  }
+
+  /** The unexpanded value of a name: as set, by default, from the transport's default, from the host. */
+  #lookup(name: string): string | undefined {
+    const set = this.raw(name);
+    if (set !== undefined) return set;
+    const derived = this.#fromHost(name);
+    if (derived !== undefined) return derived;
+    const parameter = parameters.get(name);
+    if (parameter !== undefined) return parameter.defaultValue;
+    const fallback = transportFallback(name);
+    return fallback === undefined ? undefined : `$${fallback.name}`;
+  }
+
+  #fromHost(name: string): string | undefined {
+    switch (name) {
+      case 'myhostname':
+        return defaultMyhostname(this.#source.host(), this.raw('mydomain'));
+      case 'mydomain':
+        return defaultMydomain(this.text('myhostname'));
+      case 'mynetworks':
+        return defaultMynetworks(this.text('mynetworks_style'), this.#receivingAddresses());
+      case 'config_directory':
+        return this.directory;
+      case 'process_id':
+        return String(process.pid);
+      default:
+        return undefined;
+    }
+  }
+
+  /** Interface addresses of the protocols in inet_protocols. */
+  #receivingAddresses() {
+    const protocols = this.list('inet_protocols');
+    const wanted = (family: string): boolean => protocols.includes('all') || protocols.includes(family.toLowerCase());
+    return this.#source.host().addresses.filter(({ family }) => wanted(family));
+  }
+}
