@@ -23,7 +23,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     const parameter = name.toLowerCase();
     if (ownParameters.has(parameter)) parameters.set(parameter, value);
   }
-  const directory = variables['MAIL_CONFIG'];
+  const directory = variables.MAIL_CONFIG;
   return {
     configDirectory: directory === undefined || directory === '' ? defaultConfigDirectory : directory,
     parameters,

@@ -1,4 +1,5 @@
 // biome-ignore-all format: one parameter a line
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: main.cf expressions
 /**
  * Parameters of the SMTP server: sessions, restrictions, reply codes, address probes, milters, client limits.
  * Columns: name, type, default, range, since, read by, meaning (lib/config/parameters.ts explains them).
