@@ -1,7 +1,14 @@
 /**
- * Reading message content for a delivery: at hand in the request, or in chunks of the CONTENT stream.
+ * Message content outside frames: chunks of the CONTENT stream, one subject per message. Written as the message arrives,
+ * before the envelope that commits them; read back one chunk at a time for a delivery.
  */
+
+import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { JetStreamApiError } from '@nats-io/jetstream';
 import type { ContentReference } from '../clients/protocols.ts';
+import type { Nats } from '../server/stores.ts';
+import { CONTENT_STREAM, contentSubject } from './streams.ts';
 
 /** Where the content of a message is: `content` where it is small, else the reference. */
 export interface ContentSource {
@@ -18,4 +25,143 @@ export class ContentMissing extends Error {
 export interface ContentReader {
   /** The pieces in order, with LF line ends as in the log; at most one chunk is held in memory. Throws ContentMissing. */
   read(source: ContentSource, signal?: AbortSignal): AsyncIterable<Buffer>;
+}
+
+/** Octets of a chunk; small enough for the server's default max_payload of 1 MiB. */
+export const CHUNK_SIZE = 512 * 1024;
+
+/** A chunk could not be stored; `noSpace` where the server said that it has no room. */
+export class ChunkRefused extends Error {
+  override readonly name = 'ChunkRefused';
+  readonly noSpace: boolean;
+
+  constructor(message: string, noSpace: boolean) {
+    super(message);
+    this.noSpace = noSpace;
+  }
+}
+
+/** Creation time of the CONTENT stream, asked once a connection. */
+async function streamCreated(nats: Nats): Promise<string> {
+  return (await nats.manager.streams.info(CONTENT_STREAM)).created;
+}
+
+/** Takes content in pieces and writes a chunk whenever one is full. Nothing refers to the chunks until an envelope does. */
+export class ContentWriter {
+  readonly #nats: Nats;
+  readonly #token = randomBytes(16).toString('hex');
+  #pieces: Buffer[] = [];
+  #pending = 0;
+  #size = 0;
+  #checksum = 0;
+  #chunks = 0;
+  #first = 0;
+  #last = 0;
+  #writtenAt = 0;
+
+  constructor(nats: Nats) {
+    this.#nats = nats;
+  }
+
+  /** Octets taken so far. */
+  get size(): number {
+    return this.#size + this.#pending;
+  }
+
+  /** Throws ChunkRefused. */
+  async write(piece: Buffer): Promise<void> {
+    this.#pieces.push(piece);
+    this.#pending += piece.length;
+    while (this.#pending >= CHUNK_SIZE) await this.#flush(CHUNK_SIZE);
+  }
+
+  async #flush(length: number): Promise<void> {
+    const all = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.#pending);
+    const chunk = all.subarray(0, length);
+    this.#pieces = length < all.length ? [all.subarray(length)] : [];
+    this.#pending = all.length - length;
+    if (this.#chunks === 0) this.#writtenAt = Date.now();
+    try {
+      const ack = await this.#nats.jetstream.publish(contentSubject(this.#token), chunk, {
+        timeout: 10_000,
+        retries: 1,
+        expect: { streamName: CONTENT_STREAM, lastSubjectSequence: this.#last },
+      });
+      this.#last = ack.seq;
+    } catch (error) {
+      // Whether it was stored does not matter: no envelope will name this subject, and it is swept later.
+      const noSpace = error instanceof JetStreamApiError && error.code !== 10071;
+      throw new ChunkRefused(`the CONTENT stream did not take a chunk: ${String(error)}`, noSpace);
+    }
+    if (this.#chunks === 0) this.#first = this.#last;
+    this.#chunks++;
+    this.#size += chunk.length;
+    this.#checksum = crc32(chunk, this.#checksum);
+  }
+
+  /** Writes what is left and says where it all is. */
+  async finish(): Promise<ContentReference> {
+    if (this.#pending > 0) await this.#flush(this.#pending);
+    return {
+      subject: this.#token,
+      firstSequence: this.#first,
+      chunks: this.#chunks,
+      size: this.#size,
+      checksum: this.#checksum,
+      streamCreated: await streamCreated(this.#nats),
+      writtenAt: this.#writtenAt,
+    };
+  }
+}
+
+async function* readChunks(nats: Nats, reference: ContentReference, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  let sequence = reference.firstSequence;
+  let size = 0;
+  let checksum = 0;
+  for (let chunk = 0; chunk < reference.chunks; chunk++) {
+    signal?.throwIfAborted();
+    const message = await nats.manager.direct.getMessage(CONTENT_STREAM, {
+      seq: sequence,
+      next_by_subj: contentSubject(reference.subject),
+    });
+    if (message === null)
+      throw new ContentMissing(`chunk ${chunk} of ${reference.chunks} of content ${reference.subject} is missing`);
+    const data = Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength);
+    sequence = message.seq + 1;
+    size += data.length;
+    checksum = crc32(data, checksum);
+    // The last chunk is held back until the whole is known to be right: a receiver must not see the end of a message
+    // whose bytes are not those that were accepted.
+    if (chunk === reference.chunks - 1 && (size !== reference.size || checksum !== reference.checksum)) {
+      throw new ContentMissing(
+        `content ${reference.subject} is damaged: ${size} of ${reference.size} octets, or a wrong checksum`,
+      );
+    }
+    yield data;
+  }
+}
+
+/** Reads inline content and chunks. Chunks that cannot be had now are ContentMissing, whatever the reason. */
+export function createContentReader(nats: () => Promise<Nats>): ContentReader {
+  return {
+    async *read(source, signal) {
+      if (source.contentReference === undefined) {
+        if (source.content.length > 0) yield source.content;
+        return;
+      }
+      try {
+        yield* readChunks(await nats(), source.contentReference, signal);
+      } catch (error) {
+        if (error instanceof ContentMissing || signal?.aborted === true) throw error;
+        throw new ContentMissing(`content ${source.contentReference.subject} cannot be read: ${String(error)}`, {
+          cause: error,
+        });
+      }
+    },
+  };
+}
+
+/** Removes the chunks of a message that is finished. */
+export async function purgeContent(nats: Nats, subject: string): Promise<void> {
+  await nats.manager.streams.purge(CONTENT_STREAM, { filter: contentSubject(subject) });
 }

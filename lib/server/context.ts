@@ -5,6 +5,7 @@
 import type { Anvil, Bounce, Cleanup, DeliveryAgent, Queue, TrivialRewrite } from '../clients/protocols.ts';
 import type { Configuration } from '../config/settings.ts';
 import type { ContentReader } from '../queue/content.ts';
+import type { EntryReader } from '../queue/entry-reader.ts';
 import type { Log } from '../util/log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Stores } from './stores.ts';
@@ -36,6 +37,7 @@ export interface ServiceContext {
   readonly clients: Clients;
   readonly stores: Stores;
   readonly content: ContentReader;
+  readonly entries: EntryReader;
   /** Aborted when no new work is to be taken: finish what is under way. */
   readonly draining: AbortSignal;
   /** Aborted when the grace period is over: let go of everything. */

@@ -1,0 +1,170 @@
+/**
+ * Group commit: every entry that arrives while a frame is being written becomes part of the next frame. No timer: an
+ * idle log answers at once, a busy one pays one fsync for a hundred messages. One frame of a shard is under way at a time.
+ *
+ * `append` resolves when the entry is on disk, or with the certainty that it is not and never will be, or, after
+ * `decisionTimeout`, with "unknown". Logs a warning when the log begins not to answer, once.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Histogram } from 'prom-client';
+import type { Nats } from '../server/stores.ts';
+import type { Log } from '../util/log.ts';
+import { Appender } from './append.ts';
+import { decodeFrame, encodeFence, encodeFrame, entryLength, FRAME_HEADER_LENGTH } from './frame.ts';
+import { incomingStream, incomingSubject } from './streams.ts';
+
+export type PublishOutcome =
+  | { readonly kind: 'stored'; readonly sequence: number; readonly entry: number }
+  | { readonly kind: 'refused'; readonly noSpace: boolean; readonly reason: string }
+  | { readonly kind: 'unknown' };
+
+interface Waiting {
+  readonly envelope: Buffer;
+  readonly content: Buffer;
+  readonly deadline: number;
+  settle(outcome: PublishOutcome): void;
+}
+
+export interface FramePublisherOptions {
+  readonly nats: Nats;
+  readonly shard: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Milliseconds after which a waiting entry is given up: refused where it was not sent, unknown where it was. */
+  readonly decisionTimeout?: number;
+  readonly answerTimeout?: number;
+  readonly commitBatch?: Histogram<'commit'>;
+  readonly commitSeconds?: Histogram<'commit'>;
+  /** Other logs than the incoming one. */
+  readonly stream?: string;
+  readonly subject?: (shard: number, writer: string) => string;
+}
+
+/** Room that a frame leaves below the server's max_payload, for the headers of the publish. */
+const PAYLOAD_RESERVE = 64 * 1024;
+/** Entries that may wait for a log that does not answer. */
+const WAITING_LIMIT = 20_000;
+
+export class FramePublisher {
+  readonly #options: FramePublisherOptions;
+  readonly #appender: Appender;
+  readonly #writer = randomBytes(4).readUInt32BE();
+  readonly #decisionTimeout: number;
+  /** Octets of entries that one frame holds at most. */
+  readonly maxEntryBytes: number;
+  #counter = 0;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #silent = false;
+
+  constructor(options: FramePublisherOptions) {
+    const {
+      nats,
+      shard,
+      signal,
+      answerTimeout = 5000,
+      subject = incomingSubject,
+      stream = incomingStream(shard),
+    } = options;
+    this.#options = options;
+    this.#decisionTimeout = options.decisionTimeout ?? 20_000;
+    this.maxEntryBytes = (nats.connection.info?.max_payload ?? 1024 * 1024) - PAYLOAD_RESERVE - FRAME_HEADER_LENGTH;
+    this.#appender = new Appender({
+      jetstream: nats.jetstream,
+      manager: nats.manager,
+      stream,
+      // 128 random bits: a subject is one writer's for as long as it lives.
+      subject: subject(shard, randomBytes(16).toString('hex')),
+      answerTimeout,
+      makeFence: () => encodeFence(this.#writer, this.#nextCounter()).bytes,
+      isFence: (bytes) => {
+        const decoded = decodeFrame(bytes);
+        return decoded.kind === 'frame' && decoded.frame.fence;
+      },
+      signal,
+    });
+  }
+
+  #nextCounter(): number {
+    this.#counter = (this.#counter + 1) >>> 0;
+    return this.#counter;
+  }
+
+  /** The entry must fit `maxEntryBytes`. */
+  append(envelope: Buffer, content: Buffer): Promise<PublishOutcome> {
+    if (this.#waiting.length >= WAITING_LIMIT) {
+      return Promise.resolve({
+        kind: 'refused',
+        noSpace: false,
+        reason: 'too many messages wait for the incoming log',
+      });
+    }
+    const { promise, resolve } = Promise.withResolvers<PublishOutcome>();
+    this.#waiting.push({ envelope, content, deadline: Date.now() + this.#decisionTimeout, settle: resolve });
+    // What else arrives in this turn of the event loop shares the frame.
+    this.#running ??= new Promise<void>((start) => setImmediate(start)).then(() => this.#run());
+    return promise;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) await this.#commit(this.#take());
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** The entries of the next frame: as many as fit. */
+  #take(): Waiting[] {
+    let length = 0;
+    let count = 0;
+    for (const { envelope, content } of this.#waiting) {
+      length += entryLength(envelope, content);
+      if (count > 0 && length > this.maxEntryBytes) break;
+      count++;
+    }
+    return count === this.#waiting.length ? this.#waiting.splice(0) : this.#waiting.splice(0, count);
+  }
+
+  async #commit(batch: Waiting[]): Promise<void> {
+    const began = performance.now();
+    const { bytes } = encodeFrame(batch, this.#writer, this.#nextCounter());
+    // While the log is silent the clients cannot wait for ever: their answer is then "unknown" for what was sent, and a
+    // plain refusal for what still waits.
+    const watchdog = setInterval(() => this.#expire(batch), 500);
+    try {
+      const outcome = await this.#appender.append(bytes);
+      if (this.#silent) this.#options.log.info('the log answers again');
+      this.#silent = false;
+      batch.forEach((waiting, entry) => {
+        waiting.settle(outcome.kind === 'stored' ? { kind: 'stored', sequence: outcome.sequence, entry } : outcome);
+      });
+    } catch (error) {
+      if (!this.#options.signal.aborted) throw error;
+      for (const waiting of batch) waiting.settle({ kind: 'unknown' });
+      for (const waiting of this.#waiting.splice(0))
+        waiting.settle({ kind: 'refused', noSpace: false, reason: 'shutting down' });
+    } finally {
+      clearInterval(watchdog);
+    }
+    const { commitBatch, commitSeconds } = this.#options;
+    commitBatch?.observe({ commit: 'frame' }, batch.length);
+    commitSeconds?.observe({ commit: 'frame' }, (performance.now() - began) / 1000);
+  }
+
+  #expire(sent: Waiting[]): void {
+    const now = Date.now();
+    if (sent[0] === undefined || now < sent[0].deadline) return;
+    if (!this.#silent) this.#options.log.warning(`the log of shard ${this.#options.shard} does not answer`);
+    this.#silent = true;
+    for (const waiting of sent) waiting.settle({ kind: 'unknown' });
+    while (this.#waiting[0] !== undefined && now >= this.#waiting[0].deadline) {
+      this.#waiting.shift()!.settle({ kind: 'refused', noSpace: false, reason: 'the log does not answer' });
+    }
+  }
+
+  /** Waits until nothing is under way. */
+  async drain(): Promise<void> {
+    await this.#running;
+  }
+}
