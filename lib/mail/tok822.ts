@@ -161,14 +161,18 @@ export function parseTokens(tokens: readonly Token[]): Token[] {
   // Built from right to left, turned around at the end.
   const reversed: Token[] = [];
   let inPhrase = false;
+  // A colon begins a group only where a semicolon ends one; elsewhere it is a character of an address.
+  let inGroup = false;
   let position = tokens.length - 1;
   while (position >= 0) {
     const token = tokens[position]!;
     if (isOperator(token, ',') || isOperator(token, ';')) {
       inPhrase = false;
+      inGroup ||= token.text === ';';
       reversed.push(token);
       position--;
-    } else if (isOperator(token, ':')) {
+    } else if (inGroup && isOperator(token, ':')) {
+      inGroup = false;
       inPhrase = true;
       reversed.push({ type: 'group', text: ':' });
       position--;
@@ -179,7 +183,7 @@ export function parseTokens(tokens: readonly Token[]): Token[] {
       reversed.push(token);
       position--;
     } else {
-      position = addressRun(tokens, position, reversed);
+      position = addressRun(tokens, position, inGroup, reversed);
     }
   }
   return reversed.reverse();
@@ -189,21 +193,20 @@ export function parseTokens(tokens: readonly Token[]): Token[] {
 function routeAddress(tokens: readonly Token[], close: number, reversed: Token[]): number {
   let open = close - 1;
   while (open >= 0 && !isOperator(tokens[open], '<')) open--;
-  const inside = tokens.slice(open + 1, close);
   reversed.push(tokens[close]!);
-  pushAddress(inside, reversed);
-  reversed.push(operator('<'));
+  pushAddress(tokens.slice(open + 1, close), reversed);
+  if (open >= 0) reversed.push(operator('<'));
   return open - 1;
 }
 
 /** Words outside of brackets: addresses, with the missing commas between them. Returns the position left of the run. */
-function addressRun(tokens: readonly Token[], last: number, reversed: Token[]): number {
+function addressRun(tokens: readonly Token[], last: number, inGroup: boolean, reversed: Token[]): number {
   let end = last;
   let position = last;
   let wordOnTheRight = false;
   for (; position >= 0; position--) {
     const token = tokens[position]!;
-    if (endsRun(token)) break;
+    if (endsRun(token, inGroup)) break;
     if (token.type === 'comment') continue;
     const word = isWord(token);
     if (word && wordOnTheRight) {
@@ -213,21 +216,25 @@ function addressRun(tokens: readonly Token[], last: number, reversed: Token[]): 
     }
     wordOnTheRight = word;
   }
-  pushAddress(tokens.slice(position + 1, end + 1), reversed);
+  const found = pushAddress(tokens.slice(position + 1, end + 1), reversed);
+  const left = tokens[position];
+  if (found && (isOperator(left, '>') || isOperator(left, ';'))) reversed.push(operator(','));
   return position;
 }
 
-function endsRun(token: Token): boolean {
-  return token.type === 'op' && (token.text === ',' || token.text === ';' || token.text === ':' || token.text === '>');
+function endsRun(token: Token, inGroup: boolean): boolean {
+  if (token.type !== 'op') return false;
+  return token.text === ',' || token.text === ';' || token.text === '>' || (inGroup && token.text === ':');
 }
 
-/** One address followed by the comments that stood in it; comments alone make no address. */
-function pushAddress(tokens: readonly Token[], reversed: Token[]): void {
+/** One address followed by the comments that stood in it. Comments alone make no address, and the answer is false. */
+function pushAddress(tokens: readonly Token[], reversed: Token[]): boolean {
   const children: Token[] = [];
   const comments: Token[] = [];
   for (const token of tokens) (token.type === 'comment' ? comments : children).push(token);
   for (let index = comments.length - 1; index >= 0; index--) reversed.push(comments[index]!);
   if (children.length > 0) reversed.push(addressToken(children));
+  return children.length > 0;
 }
 
 /** Internal form of a tree or of the children of an address: no quotes. */
@@ -264,9 +271,8 @@ export function externalize(tokens: readonly Token[], options: ExternalizeOption
     entry.add(token, previous);
     previous = token;
     if (token.type === 'group') {
-      done += `${entry.text} `;
+      done += entry.text;
       entry = new Entry();
-      previous = undefined;
     }
   }
   return done + entry.finish(options);
@@ -315,7 +321,7 @@ function quotedString(text: string): string {
 /** Does a blank go between two tokens? */
 function needsSpace(previous: Token | undefined, token: Token): boolean {
   if (previous === undefined) return false;
-  if (previous.type === 'group') return true;
+  if (previous.type === 'group') return token.type !== 'op' || token.text === '<';
   if (token.type === 'comment') return true;
   if (previous.type === 'op') {
     if (previous.text === ',' || previous.text === ';') return token.type !== 'op' || token.text === '<';
