@@ -78,15 +78,13 @@ export function parseArguments(argumentsAsWritten: readonly string[], warn: (tex
       parsed.push(...argumentsAsWritten.slice(at).map((plain) => ({ kind: 'argument', text: plain }) as const));
       break;
     }
-    let letters = 1;
-    for (; letters < text.length && text[letters] !== 'o' && isFlag(text[letters]!); letters++)
-      parsed.push({ kind: 'option', text: `-${text[letters]}` });
-    if (letters === text.length) continue;
-    if (text[letters] !== 'o') {
-      parsed.push({ kind: 'argument', text: letters === 1 ? text : `-${text.slice(letters)}` });
+    const o = text.indexOf('o');
+    if (o < 0) {
+      parsed.push({ kind: 'option', text });
       continue;
     }
-    const attached = text.slice(letters + 1);
+    if (o > 1) parsed.push({ kind: 'option', text: text.slice(0, o) });
+    const attached = text.slice(o + 1);
     const setting = attached !== '' ? attached : argumentsAsWritten[++at];
     if (setting === undefined) {
       parsed.push({ kind: 'option', text: '-o' });
@@ -102,18 +100,23 @@ export function parseArguments(argumentsAsWritten: readonly string[], warn: (tex
   return parsed;
 }
 
-/** Options without a value that may be written together with -o. */
-function isFlag(letter: string): boolean {
-  return letter === 'v' || letter === 'D';
-}
-
 /** `name=value`, in braces where the value needs them. */
 export function formatOverride(name: string, value: string): string {
-  return /[\s{}]/.test(value) || value === '' ? `{${name}=${value}}` : `${name}=${value}`;
+  return /[\s{}]/.test(value) ? `{${name}=${value}}` : `${name}=${value}`;
+}
+
+/** A column that holds something else than it may. `problem` is the sentence without its place. */
+export class MasterFieldError extends FatalError {
+  readonly problem: string;
+
+  constructor(place: string, problem: string, expected: string) {
+    super(`${place}: ${problem}, expected ${expected}`);
+    this.problem = problem;
+  }
 }
 
 function fail(path: string, line: number, column: string, value: string, whole: string, expected: string): never {
-  throw new FatalError(`${path}, line ${line}: invalid ${column} field "${value}" in "${whole}", expected ${expected}`);
+  throw new MasterFieldError(`${path}, line ${line}`, `invalid ${column} field "${value}" in "${whole}"`, expected);
 }
 
 function parseFlag(value: string, whenDash: boolean): boolean | undefined {
@@ -124,6 +127,11 @@ function parseFlag(value: string, whenDash: boolean): boolean | undefined {
 /** A whole number of at most nine digits. */
 function parseCount(value: string): number | undefined {
   return /^[0-9]{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
+/** How often a one-letter option was given, alone or with others (`-vvD`). */
+function countOption(parsed: readonly MasterArgument[], letter: string): number {
+  return parsed.reduce((sum, item) => sum + (item.kind === 'option' ? item.text.split(letter).length - 1 : 0), 0);
 }
 
 /** Reads one logical line. Throws FatalError with file, line, column and what was expected. */
@@ -173,8 +181,8 @@ export function parseMasterLine(text: string, path: string, line: number, warn: 
     command,
     arguments: rest,
     overrides: new Map(parsed.flatMap((item) => (item.kind === 'override' ? [[item.name, item.value]] : []))),
-    verbose: parsed.filter((item) => item.kind === 'option' && item.text === '-v').length,
-    debug: parsed.some((item) => item.kind === 'option' && item.text === '-D'),
+    verbose: countOption(parsed, 'v'),
+    debug: countOption(parsed, 'D') > 0,
     commandArguments: parsed.flatMap((item) =>
       item.kind === 'argument' ? [item.text.startsWith('{') ? stripBraces(item.text, warn) : item.text] : [],
     ),

@@ -10,12 +10,10 @@
  * @see postconf(5), main.cf syntax
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { domainToASCII } from 'node:url';
 import { FatalError, PanicError } from '../util/errors.ts';
-import { compareLevels } from './compatibility-level.ts';
 import { readEnvironment } from './environment.ts';
 import { expand } from './expand.ts';
+import { comparisons, functions } from './expressions.ts';
 import { defaultMydomain, defaultMyhostname, defaultMynetworks, type Host, readHost } from './host.ts';
 import { type MainCf, parseMainCf, readMainCf } from './main-cf.ts';
 import { effectiveEntries, type MasterEntry, readMasterCf } from './master-cf.ts';
@@ -42,15 +40,6 @@ interface Source {
   readonly host: () => Host;
 }
 
-/** Comparisons and functions that main.cf expressions may use. */
-export const comparisons = new Map([['level', compareLevels]]);
-export const functions = new Map([['domain_to_ascii', asciiDomain]]);
-
-function asciiDomain(domain: string): string | undefined {
-  const ascii = domainToASCII(domain);
-  return ascii === '' && domain !== '' ? undefined : ascii;
-}
-
 export class Configuration {
   readonly directory: string;
   readonly warnings: readonly string[];
@@ -70,8 +59,8 @@ export class Configuration {
 
   /** Reads main.cf and master.cf of a directory. */
   static load(directory: string, options: LoadOptions = {}): Configuration {
-    const mainCf = readMainCf(join(directory, 'main.cf'));
-    const masterPath = join(directory, 'master.cf');
+    const mainCf = readMainCf(`${directory}/main.cf`);
+    const masterPath = `${directory}/master.cf`;
     const masterCf = existsSync(masterPath) ? readMasterCf(masterPath) : { entries: [], warnings: [] };
     return Configuration.#assemble(directory, mainCf, masterCf, options);
   }

@@ -1,7 +1,7 @@
 /** compat_level: -x expands patterns with level comparisons, -c converts levels to numbers and back. */
 import { readFileSync, writeSync } from 'node:fs';
 import { formatCompatibilityLevel, parseCompatibilityLevel } from '../../../lib/config/compatibility-level.ts';
-import { comparisons } from '../../../lib/config/settings.ts';
+import { comparisons } from '../../../lib/config/expressions.ts';
 import { runExpansionScript } from '../expansion-script.ts';
 
 const print = (line: string): void => void writeSync(1, `${line}\n`);

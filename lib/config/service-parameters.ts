@@ -1,0 +1,22 @@
+/**
+ * Parameters that exist because master.cf has a service of a name: `relay_destination_concurrency_limit` for the
+ * delivery agent `relay`, `policy_time_limit` for a spawn service `policy`. Pure.
+ */
+import type { MasterEntry } from './master-cf.ts';
+import { timeLimitParameter, transportParameters } from './parameters.ts';
+
+/** Daemons whose services are message delivery transports. */
+const deliveryAgents = new Set(['discard', 'error', 'lmtp', 'local', 'pipe', 'smtp', 'virtual']);
+const commandRunners = new Set(['pipe', 'spawn']);
+
+/** Name and default of each, in no particular order. A service on the network delivers nothing. */
+export function serviceParameters(entries: readonly MasterEntry[]): Map<string, string> {
+  const defaults = new Map<string, string>();
+  for (const { name, type, command } of entries) {
+    if (commandRunners.has(command))
+      defaults.set(`${name}_${timeLimitParameter.suffix}`, `$${timeLimitParameter.fallback}`);
+    if (type === 'inet' || !deliveryAgents.has(command)) continue;
+    for (const [suffix, fallback] of transportParameters) defaults.set(`${name}_${suffix}`, `$${fallback}`);
+  }
+  return defaults;
+}
