@@ -17,8 +17,9 @@ import {
 } from '../mail/bounce-template.ts';
 import { FatalError } from '../util/errors.ts';
 import { expand } from './expand.ts';
+import { comparisons, functions } from './expressions.ts';
 import { parameters } from './parameters.ts';
-import { type Configuration, comparisons, functions } from './settings.ts';
+import type { Configuration } from './settings.ts';
 
 /** Parameters that the templates need beside those that their text names. */
 export const TEMPLATE_PARAMETERS = [
