@@ -46,9 +46,14 @@ const TABLE_TYPES: Readonly<Record<string, () => Promise<TableTypeModule>>> = {
   inline: () => import('./inline.ts'),
   internal: () => import('./internal.ts'),
   lmdb: indexed,
+  pcre: () => import('./pcre.ts'),
+  pipemap: () => import('./pipemap.ts'),
+  randmap: () => import('./randmap.ts'),
+  regexp: () => import('./regexp.ts'),
   sdbm: indexed,
   static: () => import('./static.ts'),
   texthash: () => import('./texthash.ts'),
+  unionmap: () => import('./unionmap.ts'),
 };
 
 /** All table types, in alphabetical order. */

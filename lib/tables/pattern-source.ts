@@ -29,7 +29,7 @@ export async function openPatternSource<T>(
   const { context, name } = request;
   if (name.startsWith('{')) {
     const compiled = compile(inlineText(request));
-    return { owner: ownerFromUserId(process.getuid?.() ?? -1), current: () => compiled };
+    return { owner: ownerFromUserId(context.userId ?? process.getuid?.() ?? -1), current: () => compiled };
   }
   const path = resolve(context.directory, name);
   try {

@@ -9,7 +9,9 @@
 /** The value found, or undefined where the table has no such key. */
 export type LookupResult = string | undefined;
 
-export type MaybePromise<T> = T | Promise<T>;
+import type { MaybePromise } from '../util/maybe-promise.ts';
+
+export type { MaybePromise };
 
 /** A temporary lookup failure: the answer is not known. The message is for the log, in Postfix's words. */
 export class TableError extends Error {
@@ -116,6 +118,8 @@ export interface TableContext {
   readonly database?: IndexedRows;
   /** proxymap; `proxy:` tables are opened in this process where absent. */
   readonly proxy?: ProxyLookup;
+  /** Whose rules in-line patterns are; the user of this process where absent. */
+  readonly userId?: number;
   /** The environment for `environ:` tables; empty where absent. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
