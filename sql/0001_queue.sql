@@ -56,6 +56,7 @@ create table message (
 
 create index message_moved on message (at_log, at_sequence) where at_log is not null;
 create index message_finishing on message (shard) where undone = 0;
+create index message_by_queue_id on message (queue_id);
 create index message_by_content on message (content_subject) where content_subject is not null;
 
 -- next_attempt is 'infinity' while a qmgr has the recipient in its active queue, and for what is on hold; whoever takes a

@@ -3,11 +3,12 @@
  * are kept, bounded in octets.
  *
  * A frame that is not there, or cannot be understood, is `undefined`: whoever asks looks where the entry has moved to, or
- * holds its row.
+ * holds its row. Rejects when the server cannot be asked.
  */
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { Envelope } from '../clients/protocols.ts';
 import type { Nats } from '../server/stores.ts';
+import { type ContentReader, createContentReader } from './content.ts';
 import { decodeFrame, type Frame } from './frame.ts';
 
 /** The stream's name comes from the log table; sequence and entry from the message's row. */
@@ -18,7 +19,9 @@ export interface EntryAddress {
 }
 
 export interface StoredEntry {
+  /** The whole envelope, also where the frame holds a stub. */
   readonly envelope: Envelope;
+  /** What stands in the frame: an entry that is copied forward is copied as it is. */
   readonly envelopeBytes: Buffer;
   /** Empty where the content is in chunks. */
   readonly content: Buffer;
@@ -29,45 +32,79 @@ export interface EntryReader {
 }
 
 const CACHE_OCTETS = 16 * 1024 * 1024;
+const NO_MESSAGE = 10037;
+const NO_STREAM = 10059;
 
-export function createEntryReader(nats: () => Promise<Nats>): EntryReader {
-  const cache = new Map<string, { frame: Frame; octets: number }>();
-  let octets = 0;
+/** The envelope that a stub stands for; envelopes that fit their frame are returned as they are. Throws ContentMissing. */
+export async function wholeEnvelope(content: ContentReader, stub: Envelope): Promise<Envelope> {
+  if (stub.envelopeReference === undefined) return stub;
+  const pieces: Buffer[] = [];
+  const source = {
+    content: Buffer.alloc(0),
+    contentSize: stub.envelopeReference.size,
+    contentReference: stub.envelopeReference,
+  };
+  for await (const piece of content.read(source)) pieces.push(piece);
+  return Envelope.decode(Buffer.concat(pieces));
+}
 
-  const frameAt = async (stream: string, sequence: number): Promise<Frame | undefined> => {
-    const key = `${stream}/${sequence}`;
-    const hit = cache.get(key);
-    if (hit !== undefined) {
-      cache.delete(key);
-      cache.set(key, hit);
-      return hit.frame;
+/** The last frames that were read, by stream and sequence. */
+class FrameCache {
+  readonly #frames = new Map<string, { frame: Frame; octets: number }>();
+  #octets = 0;
+
+  get(key: string): Frame | undefined {
+    const hit = this.#frames.get(key);
+    if (hit === undefined) return undefined;
+    this.#frames.delete(key);
+    this.#frames.set(key, hit);
+    return hit.frame;
+  }
+
+  set(key: string, frame: Frame, octets: number): void {
+    this.#frames.set(key, { frame, octets });
+    this.#octets += octets;
+    for (const [oldest, entry] of this.#frames) {
+      if (this.#octets <= CACHE_OCTETS) break;
+      this.#frames.delete(oldest);
+      this.#octets -= entry.octets;
     }
-    const { manager } = await nats();
-    let message: { data: Uint8Array } | null;
-    try {
-      message = await manager.direct.getMessage(stream, { seq: sequence });
-    } catch (error) {
-      if (error instanceof JetStreamApiError && (error.code === 10037 || error.code === 10059)) return undefined;
-      throw error;
-    }
+  }
+}
+
+async function readFrame(
+  nats: Nats,
+  stream: string,
+  sequence: number,
+): Promise<{ frame: Frame; octets: number } | undefined> {
+  try {
+    const message = await nats.manager.direct.getMessage(stream, { seq: sequence });
     if (message === null) return undefined;
     const decoded = decodeFrame(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength));
-    if (decoded.kind !== 'frame') return undefined;
-    cache.set(key, { frame: decoded.frame, octets: message.data.length });
-    octets += message.data.length;
-    for (const [oldest, { octets: freed }] of cache) {
-      if (octets <= CACHE_OCTETS) break;
-      cache.delete(oldest);
-      octets -= freed;
-    }
-    return decoded.frame;
-  };
+    return decoded.kind === 'frame' ? { frame: decoded.frame, octets: message.data.length } : undefined;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && (error.code === NO_MESSAGE || error.code === NO_STREAM)) return undefined;
+    throw error;
+  }
+}
 
+export function createEntryReader(nats: () => Promise<Nats>): EntryReader {
+  const cache = new FrameCache();
+  const content = createContentReader(nats);
   return {
     async read({ stream, sequence, entry }) {
-      const found = (await frameAt(stream, sequence))?.entries[entry];
+      const key = `${stream}/${sequence}`;
+      let frame = cache.get(key);
+      if (frame === undefined) {
+        const read = await readFrame(await nats(), stream, sequence);
+        if (read === undefined) return undefined;
+        frame = read.frame;
+        cache.set(key, frame, read.octets);
+      }
+      const found = frame.entries[entry];
       if (found === undefined) return undefined;
-      return { envelope: Envelope.decode(found.envelope), envelopeBytes: found.envelope, content: found.content };
+      const envelope = await wholeEnvelope(content, Envelope.decode(found.envelope));
+      return { envelope, envelopeBytes: found.envelope, content: found.content };
     },
   };
 }

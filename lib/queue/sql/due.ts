@@ -16,6 +16,8 @@ export interface DueMessage extends MessageKey {
   /** Where the entry lies: `log` of the row in the log table, sequence and entry. */
   readonly at: MessageKey;
   readonly recipients: number[];
+  /** Attempts that each recipient has behind it. */
+  readonly attempts: number[];
 }
 
 /** Marks up to `limit` due recipients active and resolves to their messages. */
@@ -38,6 +40,7 @@ export async function activateDue(
     at_sequence: number;
     at_entry: number;
     recipients: number[];
+    attempts: number[];
   }>({
     name: 'activate-due',
     text: `with owned as (select shard from shard where shard = $1 and epoch = $2 for share),
@@ -45,10 +48,11 @@ export async function activateDue(
                          where r.shard = owned.shard and r.next_attempt <= now() order by r.next_attempt limit $3 for update of r skip locked),
                 taken as (update recipient r set next_attempt = 'infinity' from due d
                            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
-                          returning r.log, r.sequence, r.entry, r.recipient)
+                          returning r.log, r.sequence, r.entry, r.recipient, r.attempts)
            select m.log, m.sequence, m.entry, m.queue_id, m.size, m.undone, m.shard, m.delay_notified,
                   coalesce(m.at_log, m.log) as at_log, coalesce(m.at_sequence, m.sequence) as at_sequence,
-                  coalesce(m.at_entry, m.entry) as at_entry, array_agg(t.recipient order by t.recipient) as recipients
+                  coalesce(m.at_entry, m.entry) as at_entry, array_agg(t.recipient order by t.recipient) as recipients,
+                  array_agg(t.attempts order by t.recipient) as attempts
              from taken t join message m on m.log = t.log and m.sequence = t.sequence and m.entry = t.entry
             where not m.hold
             group by m.log, m.sequence, m.entry`,
@@ -65,17 +69,27 @@ export async function activateDue(
     delayNotified: row.delay_notified,
     at: { log: row.at_log, sequence: row.at_sequence, entry: row.at_entry },
     recipients: row.recipients,
+    attempts: row.attempts,
   }));
 }
 
-/** After a takeover: what the former owner had in its active queue is due at once. Held mail stays where it is. */
-export async function reclaimActive(client: Queryable, shard: number, epoch: number): Promise<number> {
+/**
+ * Recipients that are marked active and that nobody works on are due at once: the former owner's after a takeover, and
+ * those of a statement whose answer was lost. `except` is what this owner has in its active queue. Held mail stays.
+ */
+export async function reclaimActive(
+  client: Queryable,
+  shard: number,
+  epoch: number,
+  except: readonly MessageKey[],
+): Promise<number> {
   const result = await client.query(
     `with owned as (select shard from shard where shard = $1 and epoch = $2 for share)
      update recipient r set next_attempt = now() from owned, message m
       where r.shard = owned.shard and r.next_attempt = 'infinity'
-        and m.log = r.log and m.sequence = r.sequence and m.entry = r.entry and not m.hold`,
-    [shard, epoch],
+        and m.log = r.log and m.sequence = r.sequence and m.entry = r.entry and not m.hold
+        and (r.log, r.sequence, r.entry) not in (select * from unnest($3::int[], $4::bigint[], $5::int[]))`,
+    [shard, epoch, except.map((k) => k.log), except.map((k) => k.sequence), except.map((k) => k.entry)],
   );
   return result.rowCount ?? 0;
 }
@@ -96,9 +110,9 @@ export async function finishingMessages(
   client: Queryable,
   shard: number,
   limit: number,
-): Promise<(MessageKey & { contentSubject: string | null })[]> {
-  const result = await client.query<MessageKey & { contentSubject: string | null }>(
-    `select log, sequence, entry, content_subject as "contentSubject" from message where shard = $1 and undone = 0 limit $2`,
+): Promise<(MessageKey & { queueId: string; contentSubject: string | null })[]> {
+  const result = await client.query<MessageKey & { queueId: string; contentSubject: string | null }>(
+    `select log, sequence, entry, queue_id as "queueId", content_subject as "contentSubject" from message where shard = $1 and undone = 0 limit $2`,
     [shard, limit],
   );
   return result.rows;

@@ -54,11 +54,13 @@ with moved as (
   select $6, m.sequence, m.entry, moved.shard, m.undone, m.queue_id, m.sender, to_timestamp(m.arrival), m.size, m.hold, m.content
     from moved, unnest($7::bigint[], $8::int[], $9::int[], $10::text[], $11::bytea[], $12::float8[], $13::bigint[], $14::bool[], $15::text[])
       as m(sequence, entry, undone, queue_id, sender, arrival, size, hold, content)
+  on conflict do nothing
 ), recipients as (
   insert into recipient (log, sequence, entry, recipient, shard, next_attempt, address, transport, nexthop)
   select $6, r.sequence, r.entry, r.recipient, r.shard, case when r.active then 'infinity' else now() end, r.address, r.transport, r.nexthop
     from moved, unnest($16::bigint[], $17::int[], $18::int[], $19::int[], $20::bool[], $21::bytea[], $22::text[], $23::text[])
       as r(sequence, entry, recipient, shard, active, address, transport, nexthop)
+  on conflict do nothing
 )
 select shard from moved`;
 

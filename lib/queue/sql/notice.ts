@@ -1,0 +1,33 @@
+/**
+ * Which notices messages without undone recipients still need, and the mark of a delay notice.
+ */
+import type { ClientBase } from 'pg';
+import type { MessageKey } from '../message-key.ts';
+
+type Queryable = Pick<ClientBase, 'query'>;
+
+export interface NoticeDue extends MessageKey {
+  /** 1 bounce, 3 trace */
+  readonly kind: 1 | 3;
+}
+
+export async function noticesDue(client: Queryable, keys: readonly MessageKey[]): Promise<NoticeDue[]> {
+  const result = await client.query<NoticeDue>({
+    name: 'notices-due',
+    text: `select distinct b.log, b.sequence, b.entry, b.kind from bounce_log b
+             join unnest($1::int[], $2::bigint[], $3::int[]) as k(log, sequence, entry) using (log, sequence, entry)
+            where b.kind in (1, 3)`,
+    values: [keys.map((k) => k.log), keys.map((k) => k.sequence), keys.map((k) => k.entry)],
+  });
+  return result.rows;
+}
+
+/** After the delay notice is in the log: it is sent once, and its lines go. */
+export async function markDelayNotified(client: Queryable, key: MessageKey): Promise<void> {
+  await client.query({
+    name: 'mark-delay-notified',
+    text: `with gone as (delete from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = 2)
+           update message set delay_notified = true where log = $1 and sequence = $2 and entry = $3`,
+    values: [key.log, key.sequence, key.entry],
+  });
+}

@@ -1,0 +1,171 @@
+/**
+ * qmgr(8): reads the incoming logs of the shards that it owns, keeps the active queue, calls delivery agents, and writes
+ * what became of every recipient.
+ *
+ * STRATEGIES
+ *   leases       a shard belongs to one qmgr (lease.ts); scheduling writes carry its epoch, facts are taken from anyone
+ *   exactly once rows and the position in the log are one transaction (ingest.ts)
+ *   round robin  transports, and destinations within a transport, take turns (scheduler.ts, transport.ts)
+ *   feedback     concurrency per destination follows success and failure (queue.ts)
+ *   back-off     the delay doubles with the age of the message (defer.ts)
+ *   group commit statuses, notices and removals are written in batches (status.ts, finish.ts)
+ *   trimming     the log is purged up to a floor; what stays is copied forward (trim.ts)
+ *
+ * Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`, `QUEUEID: removed`, and what the modules above log.
+ * @see qmgr(8), SCHEDULER_README
+ */
+import { randomUUID } from 'node:crypto';
+import type { DeliveryReply } from '../../lib/clients/protocols.ts';
+import { createShards } from '../../lib/queue/sql/lease.ts';
+import type { ServiceContext } from '../../lib/server/context.ts';
+import { queueWorker } from '../../lib/server/queue-worker.ts';
+import { Wake } from '../../lib/util/wake.ts';
+import type { QmgrContext } from './context.ts';
+import { Finisher } from './finish.ts';
+import { gauges } from './gauges.ts';
+import { ShardLeases } from './lease.ts';
+import type { ActiveMessage, Entry } from './message.ts';
+import { listen, QUEUE_CHANNEL } from './notifications.ts';
+import { judge } from './outcome.ts';
+import { Scheduler } from './scheduler.ts';
+import { QMGR_PARAMETERS, qmgrSettings, type TransportSettings, transportSettings } from './settings.ts';
+import { Shard } from './shard.ts';
+import { StatusWriter } from './status.ts';
+import { streamNames } from './streams.ts';
+
+/** Settings of transports, compiled when a transport is first used. */
+function transportTable(context: ServiceContext): (name: string) => TransportSettings {
+  const table = new Map<string, TransportSettings>();
+  return (name) => {
+    let settings = table.get(name);
+    if (settings === undefined) {
+      settings = transportSettings(context.configuration, name);
+      table.set(name, settings);
+    }
+    return settings;
+  };
+}
+
+async function open(service: ServiceContext) {
+  const { log, metrics, tracing, clients, configuration } = service;
+  const settings = qmgrSettings(configuration);
+  const [nats, pool] = await Promise.all([service.stores.nats(), service.stores.postgres()]);
+  await createShards(pool, settings.shards);
+  const end = new AbortController();
+  const { signal } = end;
+  const transports = transportTable(service);
+  const troubles = new Map<number, string>();
+  const wake = new Wake();
+  const status = new StatusWriter({ pool, log, metrics, signal });
+  const finisher = new Finisher({ pool, nats, bounce: clients.bounce(), log, signal });
+  const streamOf = streamNames(pool);
+
+  /** Writes what an attempt came to and sees to what follows from it. */
+  const outcome = async (entry: Entry, reply: DeliveryReply): Promise<void> => {
+    const { message } = entry;
+    const { envelope, key } = message;
+    const judgement = judge(entry, reply, message.epoch, Date.now() / 1000, settings);
+    if (judgement.expired > 0)
+      log.info(`${envelope.queueId}: from=<${envelope.sender}>, status=expired, returned to sender`);
+    const finished = await status.write(judgement.outcome);
+    const contentSubject = envelope.contentReference?.subject;
+    if (judgement.late) {
+      finisher.late(key).catch((error: unknown) => log.warning(`${envelope.queueId}: delay notice: ${String(error)}`));
+    }
+    if (!finished) return;
+    if (judgement.outcome.single !== undefined) finisher.removed(envelope.queueId, contentSubject);
+    else finisher.add({ key, queueId: envelope.queueId, contentSubject });
+  };
+
+  const readContent = async (message: ActiveMessage): Promise<Buffer | undefined> => {
+    const stream = await streamOf(message.at.log);
+    return stream === undefined ? undefined : (await service.entries.read({ stream, ...message.at }))?.content;
+  };
+
+  const scheduler: Scheduler = new Scheduler({
+    activeLimit: settings.activeLimit,
+    activeMemory: settings.activeMemory,
+    log,
+    transportSettings: transports,
+    agent: (transport) => clients.delivery(transport),
+    epoch: (shard) => leases.epoch(shard),
+    readContent,
+    writable: () => status.writable,
+    deadTime: settings.minimalBackoff * 1000,
+    deferTransports: settings.deferTransports,
+    outcome,
+    released: (message) => message.span?.end(),
+    signal,
+  });
+
+  const context: QmgrContext = {
+    settings,
+    rule: {
+      shards: settings.shards,
+      perRecipient: (name) => transports(name).destinationRecipientLimit === 1,
+      perTransport: (name) => transports(name).transportRateDelayMs > 0,
+    },
+    pool,
+    nats,
+    log,
+    metrics,
+    tracing,
+    rewrite: clients.rewrite(),
+    content: service.content,
+    entries: service.entries,
+    scheduler,
+    finisher,
+    streamOf,
+    wake,
+    notify: () => {
+      pool.query(`notify ${QUEUE_CHANNEL}`).catch(() => undefined);
+    },
+    trouble: (shard, text) => {
+      if (text === undefined) troubles.delete(shard);
+      else troubles.set(shard, text);
+    },
+  };
+
+  const leases: ShardLeases = new ShardLeases({
+    pool,
+    owner: `${process.pid}-${randomUUID()}`,
+    shards: settings.shards,
+    leaseSeconds: settings.leaseSeconds,
+    log,
+    run: (shard, epoch, shardSignal) => new Shard(context, shard, epoch, shardSignal).run(),
+    signal: service.draining,
+  });
+
+  const tasks = [
+    leases.run(),
+    listen(
+      pool,
+      () => {
+        wake.ring();
+        scheduler.wake();
+      },
+      signal,
+    ),
+    gauges(context, () => leases.held, signal),
+  ];
+
+  return {
+    ready: () => leases.valid && troubles.size === 0,
+    // The shards are given up while deliveries under way still run: their outcomes are facts, and count in any epoch.
+    async [Symbol.asyncDispose]() {
+      await tasks[0];
+      await Promise.race([
+        scheduler.drain(),
+        new Promise((resolve) => service.signal.addEventListener('abort', resolve, { once: true })),
+      ]);
+      await Promise.race([
+        Promise.all([status.drain(), finisher.drain()]),
+        new Promise((resolve) => setTimeout(resolve, 2000)),
+      ]);
+      end.abort();
+      await Promise.allSettled(tasks);
+    },
+  };
+}
+
+export const service = queueWorker({ name: 'qmgr', parameters: QMGR_PARAMETERS, open });

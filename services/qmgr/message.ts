@@ -1,0 +1,40 @@
+/**
+ * A message in the active queue, and the entries made of it: an entry is the recipients that one delivery carries.
+ */
+import type { DeliveryRecipient, Envelope } from '../../lib/clients/protocols.ts';
+import type { MessageKey } from '../../lib/queue/message-key.ts';
+import type { TraceSpan } from '../../lib/server/tracing.ts';
+import type { DestinationQueue } from './queue.ts';
+
+export interface ActiveMessage {
+  readonly key: MessageKey;
+  readonly shard: number;
+  /** The epoch under which it was made active: under another one somebody else may have had it meanwhile. */
+  readonly epoch: number;
+  readonly envelope: Envelope;
+  /** Undefined where memory is short, or the content is in chunks: it is read when its turn comes. */
+  content: Buffer | undefined;
+  /** Where the entry lies at present. */
+  at: MessageKey;
+  /** Microseconds since 1970. */
+  readonly activeTime: number;
+  /** True where the envelope has one recipient: its rows go without counting. */
+  readonly single: boolean;
+  readonly delayNotified: boolean;
+  /** Entries that are not done. */
+  pending: number;
+  /** Recipients that were put off, for the log. */
+  deferred: number;
+  readonly span: TraceSpan | undefined;
+}
+
+export interface Entry {
+  readonly message: ActiveMessage;
+  readonly queue: DestinationQueue;
+  readonly recipients: readonly DeliveryRecipient[];
+  /** Attempts that came before this one. */
+  readonly attempts: number;
+}
+
+/** Octets that a message keeps in memory. */
+export const heldOctets = (message: ActiveMessage): number => message.content?.length ?? 0;

@@ -1,0 +1,99 @@
+/**
+ * Brings deferred recipients whose time has come, and those handed over by other shards, into the active queue. The poll
+ * is the truth, a notification only brings it forward.
+ */
+import type { Pool } from 'pg';
+import type { TrivialRewrite } from '../../lib/clients/protocols.ts';
+import type { EntryReader } from '../../lib/queue/entry-reader.ts';
+import { activateDue, currentLocation, type DueMessage, postpone } from '../../lib/queue/sql/due.ts';
+import type { Tracing } from '../../lib/server/tracing.ts';
+import type { Log } from '../../lib/util/log.ts';
+import type { ActiveMessage } from './message.ts';
+import type { Admission } from './scheduler.ts';
+
+export interface ScanContext {
+  readonly pool: Pool;
+  readonly log: Log;
+  readonly rewrite: TrivialRewrite;
+  readonly tracing: Tracing;
+  readonly entries: EntryReader;
+  readonly streamOf: (log: number) => Promise<string | undefined>;
+  readonly shard: number;
+  readonly epoch: number;
+}
+
+/** Seconds after which a message whose content was not found is looked for again. */
+const MISSING_DELAY = 300;
+
+/** The entry of a message, wherever it has moved to. */
+async function readEntry(context: ScanContext, message: DueMessage) {
+  const { entries, streamOf, pool } = context;
+  const stream = await streamOf(message.at.log);
+  const found = stream === undefined ? undefined : await entries.read({ stream, ...message.at });
+  if (found !== undefined) return found;
+  const at = await currentLocation(pool, message);
+  const moved = at === undefined ? undefined : await streamOf(at.log);
+  return at === undefined || moved === undefined ? undefined : entries.read({ stream: moved, ...at });
+}
+
+async function admission(context: ScanContext, message: DueMessage): Promise<Admission | undefined> {
+  const stored = await readEntry(context, message);
+  if (stored === undefined) return undefined;
+  const { envelope, content } = stored;
+  const resolved = await context.rewrite.resolve(
+    message.recipients.map((offset) => ({
+      kind: 'resolve',
+      sender: envelope.sender,
+      address: envelope.recipients[offset]!.address,
+    })),
+  );
+  const active: ActiveMessage = {
+    key: { log: message.log, sequence: message.sequence, entry: message.entry },
+    shard: context.shard,
+    epoch: context.epoch,
+    envelope,
+    content: envelope.contentReference === undefined ? content : undefined,
+    at: message.at,
+    activeTime: Date.now() * 1000,
+    single: envelope.recipients.length === 1,
+    delayNotified: message.delayNotified,
+    pending: 0,
+    deferred: 0,
+    span: context.tracing.start('qmgr', envelope.traceparent),
+  };
+  context.log.info(
+    `${envelope.queueId}: from=<${envelope.sender}>, size=${envelope.contentSize}, nrcpt=${message.recipients.length} (queue active)`,
+  );
+  return {
+    message: active,
+    recipients: message.recipients.map((offset, index) => ({
+      offset,
+      attempts: message.attempts[index] ?? 0,
+      resolved: resolved[index]!,
+    })),
+  };
+}
+
+/** Takes up to `limit` recipients that are due; resolves to how many there were. */
+export async function scanDue(
+  context: ScanContext,
+  limit: number,
+  admit: (admissions: Admission[]) => void,
+): Promise<number> {
+  const { pool, shard, epoch, log } = context;
+  const due = await activateDue(pool, shard, epoch, limit);
+  const admissions: Admission[] = [];
+  const missing: DueMessage[] = [];
+  for (const message of due) {
+    const admitted = await admission(context, message);
+    if (admitted !== undefined) admissions.push(admitted);
+    else missing.push(message);
+  }
+  if (missing.length > 0) {
+    for (const { queueId } of missing)
+      log.warning(`${queueId}: its content is not in the log; held back for ${MISSING_DELAY} seconds`);
+    await postpone(pool, shard, epoch, missing, MISSING_DELAY);
+  }
+  admit(admissions);
+  return due.reduce((count, message) => count + message.recipients.length, 0);
+}

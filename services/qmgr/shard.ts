@@ -1,0 +1,220 @@
+/**
+ * One shard under one lease: what the former owner left is taken up, then the incoming log is read, due recipients are
+ * brought in and the logs are trimmed, until the lease ends.
+ *
+ * An error of a store ends the round of all three; they begin again, after a pause, from what Postgres says is applied.
+ * Logs what it takes up, a gap or another life of the log, and the errors that made it begin again, once each.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { wholeEnvelope } from '../../lib/queue/entry-reader.ts';
+import { decodeFrame } from '../../lib/queue/frame.ts';
+import { finishingMessages, nextDue, reclaimActive } from '../../lib/queue/sql/due.ts';
+import { beginLog, logNumber, shardPosition } from '../../lib/queue/sql/shard-log.ts';
+import { incomingStream } from '../../lib/queue/streams.ts';
+import type { QmgrContext } from './context.ts';
+import { ingestFrames, LaterVersion, NotOwner } from './ingest.ts';
+import { LogFeed } from './log-feed.ts';
+import { scanDue } from './scan.ts';
+import { sweepContent } from './sweep.ts';
+import { Trimmer } from './trim.ts';
+
+const SWEEP_INTERVAL = 3600 * 1000;
+/** Recipients that one scan brings in. */
+const SCAN_LIMIT = 500;
+
+interface Position {
+  readonly logNumber: number;
+  readonly applied: number;
+  readonly trimmed: number;
+}
+
+export class Shard {
+  readonly #context: QmgrContext;
+  readonly #shard: number;
+  readonly #epoch: number;
+  readonly #signal: AbortSignal;
+
+  constructor(context: QmgrContext, shard: number, epoch: number, signal: AbortSignal) {
+    this.#context = context;
+    this.#shard = shard;
+    this.#epoch = epoch;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    const { pool, log, scheduler } = this.#context;
+    let complained = '';
+    for (let wait = 100; !this.#signal.aborted; wait = Math.min(wait * 2, 2000)) {
+      const round = new AbortController();
+      const signal = AbortSignal.any([this.#signal, round.signal]);
+      try {
+        const taken = await reclaimActive(pool, this.#shard, this.#epoch, scheduler.keys(this.#shard, this.#epoch));
+        if (taken > 0) log.info(`shard ${this.#shard}: ${taken} recipients taken up`);
+        for (const left of await finishingMessages(pool, this.#shard, 10_000)) {
+          this.#context.finisher.add({
+            key: left,
+            queueId: left.queueId,
+            contentSubject: left.contentSubject ?? undefined,
+          });
+        }
+        const position = await this.#position();
+        complained = '';
+        wait = 100;
+        await this.#work(position, signal);
+      } catch (error) {
+        if (this.#signal.aborted || error instanceof NotOwner) continue;
+        const text = error instanceof Error ? error.message : String(error);
+        if (text !== complained) log.warning(`shard ${this.#shard}: ${text}; beginning again`);
+        complained = text;
+        this.#context.trouble(this.#shard, error instanceof LaterVersion ? text : undefined);
+      } finally {
+        round.abort();
+      }
+      await delay(wait, undefined, { signal: this.#signal }).catch(() => undefined);
+    }
+  }
+
+  /** Runs the loops together: when one fails, all end. */
+  async #work(position: Position, signal: AbortSignal): Promise<void> {
+    const { pool, nats, entries, log, metrics, settings, streamOf } = this.#context;
+    const trimmer = new Trimmer(
+      {
+        pool,
+        nats,
+        entries,
+        log,
+        metrics,
+        settings,
+        shard: this.#shard,
+        epoch: this.#epoch,
+        logNumber: position.logNumber,
+        streamOf,
+        signal,
+      },
+      position.trimmed,
+    );
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    const loops = [this.#ingest(position, trimmer, either), this.#scan(either), this.#trim(trimmer, either)];
+    try {
+      await Promise.race(loops);
+      // A loop ends without an error only when the signal told it to.
+      if (!signal.aborted) throw new Error('the incoming log ended');
+    } finally {
+      stop.abort();
+      await Promise.allSettled(loops);
+    }
+  }
+
+  /** Where to read from: after what is applied, or from the first sequence of a log that is not the one we knew. */
+  async #position(): Promise<Position> {
+    const { pool, nats, log } = this.#context;
+    const stream = incomingStream(this.#shard);
+    const info = await nats.manager.streams.info(stream);
+    const known = await shardPosition(pool, this.#shard);
+    if (known === undefined) throw new NotOwner(`shard ${this.#shard} has no row`);
+    const number = await logNumber(pool, this.#shard, 'incoming', stream, info.created);
+    const { state } = info;
+    if (
+      known.log === number &&
+      state.last_seq >= known.appliedSequence &&
+      (await this.#sameFrame(stream, known.appliedSequence, known.appliedFrame))
+    ) {
+      if (state.first_seq > known.appliedSequence + 1 && state.messages > 0) {
+        log.error(
+          `shard ${this.#shard}: frames ${known.appliedSequence + 1} to ${state.first_seq - 1} of ${stream} are gone before they were read`,
+        );
+        this.#context.trouble(this.#shard, 'frames of the incoming log are missing');
+      }
+      return { logNumber: number, applied: known.appliedSequence, trimmed: known.trimmedSequence };
+    }
+    let next = number;
+    if (known.log !== null) {
+      log.warning(
+        `shard ${this.#shard}: ${stream} is not the stream that was read before; reading it from its first message`,
+      );
+      if (known.log === number)
+        next = await logNumber(pool, this.#shard, 'incoming', stream, `${info.created}#${Date.now()}`);
+    }
+    if (!(await beginLog(pool, this.#shard, this.#epoch, next))) throw new NotOwner(`shard ${this.#shard} is not ours`);
+    return { logNumber: next, applied: 0, trimmed: 0 };
+  }
+
+  /** Whether the frame that was applied last is the one that the stream has there; purged frames cannot be asked. */
+  async #sameFrame(stream: string, sequence: number, id: string): Promise<boolean> {
+    if (sequence === 0 || id === '') return true;
+    try {
+      const message = await this.#context.nats.manager.streams.getMessage(stream, { seq: sequence });
+      if (message === null) return true;
+      const decoded = decodeFrame(Buffer.from(message.data));
+      return decoded.kind !== 'frame' || decoded.frame.fence || decoded.frame.id === id;
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === 10037) return true;
+      throw error;
+    }
+  }
+
+  async #ingest(position: Position, trimmer: Trimmer, signal: AbortSignal): Promise<void> {
+    const { pool, nats, log, rewrite, tracing, rule, scheduler, notify } = this.#context;
+    const context = {
+      pool,
+      log,
+      rewrite,
+      tracing,
+      shard: this.#shard,
+      epoch: this.#epoch,
+      logNumber: position.logNumber,
+      rule,
+      readEnvelope: (stub: Parameters<typeof wholeEnvelope>[1]) => wholeEnvelope(this.#context.content, stub),
+    };
+    let applied = position.applied;
+    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1);
+    while (!signal.aborted) {
+      await scheduler.waitForRoom();
+      const frames = await feed.take(signal);
+      if (frames === undefined) return;
+      const fresh = frames.filter((frame) => frame.sequence > applied);
+      if (fresh.length === 0) continue;
+      const result = await ingestFrames(context, fresh, applied);
+      applied = result.applied;
+      trimmer.applied(
+        applied,
+        fresh.reduce((octets, frame) => octets + frame.bytes.length, 0),
+      );
+      if (result.handedOver) notify();
+      scheduler.admit(result.admissions);
+    }
+  }
+
+  async #scan(signal: AbortSignal): Promise<void> {
+    const { pool, log, rewrite, tracing, entries, streamOf, scheduler, wake } = this.#context;
+    const context = { pool, log, rewrite, tracing, entries, streamOf, shard: this.#shard, epoch: this.#epoch };
+    while (!signal.aborted) {
+      const limit = Math.min(SCAN_LIMIT, scheduler.room);
+      const found = limit > 0 ? await scanDue(context, limit, (admissions) => scheduler.admit(admissions)) : 0;
+      if (found > 0) continue;
+      const seconds = limit > 0 ? await nextDue(pool, this.#shard) : undefined;
+      await wake.wait(Math.min(1000, Math.max(50, (seconds ?? 1) * 1000)), signal);
+    }
+  }
+
+  async #trim(trimmer: Trimmer, signal: AbortSignal): Promise<void> {
+    const { nats, pool, log } = this.#context;
+    let sweepAt = Date.now() + SWEEP_INTERVAL;
+    while (!signal.aborted) {
+      await delay(1000, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      // The log is only longer than it need be when this fails: it must not hold up delivery.
+      await trimmer.round().catch((error: unknown) => {
+        if (!signal.aborted)
+          log.warning(`shard ${this.#shard}: trimming: ${error instanceof Error ? error.message : String(error)}`);
+      });
+      if (this.#shard !== 0 || Date.now() < sweepAt) continue;
+      sweepAt = Date.now() + SWEEP_INTERVAL;
+      await sweepContent(nats, pool, log, signal).catch((error: unknown) =>
+        log.warning(`sweeping content: ${String(error)}`),
+      );
+    }
+  }
+}
