@@ -38,11 +38,19 @@ function encode(value: number, base: 51 | 52, width: number): string {
   return text.padStart(width, '0');
 }
 
+/** Where a generator gets its random part, and for how many ids it uses it; tests give their own. */
+export interface QueueIdSource {
+  readonly drawProcess: () => number;
+  readonly idsPerDraw: number;
+}
+
+const SYSTEM: QueueIdSource = { drawProcess: () => randomInt(PROCESS_VALUES), idsPerDraw: COUNTER_VALUES };
+
 /**
  * A generator whose ids differ from those of every other generator. The order of two ids of one second is not their
  * order in time beyond the microsecond.
  */
-export function createQueueIdGenerator(drawProcess: () => number = () => randomInt(PROCESS_VALUES)): QueueIdGenerator {
+export function createQueueIdGenerator({ drawProcess, idsPerDraw }: QueueIdSource = SYSTEM): QueueIdGenerator {
   let processPart = encode(drawProcess(), 51, PROCESS_WIDTH);
   let counter = 0;
   let cachedSecond = -1;
@@ -54,7 +62,7 @@ export function createQueueIdGenerator(drawProcess: () => number = () => randomI
       cachedSecond = second;
       secondPart = encode(second, 52, SECONDS_WIDTH);
     }
-    if (counter === COUNTER_VALUES) {
+    if (counter === idsPerDraw) {
       counter = 0;
       processPart = encode(drawProcess(), 51, PROCESS_WIDTH);
     }

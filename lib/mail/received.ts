@@ -10,6 +10,11 @@
  *     	by mail.example.org (Postfix) with ESMTPSA id 4fRv2Q0b1zz1234
  *     	for <user@example.org>; Sun, 22 Nov 2026 14:07:36 +0000 (UTC)
  *
+ * and for mail of local programs and of our own:
+ *
+ *     Received: by mail.example.org (Postfix, from userid 1000)
+ *     	id 4fRv2Q0b1zz1234; Sun, 22 Nov 2026 14:07:36 +0000 (UTC)
+ *
  * Pure. All texts come from a client in the end: control characters and parentheses are made harmless here.
  */
 
@@ -41,7 +46,7 @@ export interface ReceivedTls {
 
 /** What the header says. */
 export interface ReceivedFields {
-  /** The client; undefined for mail of local users, which has an "by" line only. */
+  /** The client; undefined for mail of local users, which has a "by" line only. */
   readonly client?: {
     /** What the client said in HELO or EHLO; absent when it said nothing. */
     readonly helo?: string;
@@ -62,7 +67,7 @@ export interface ReceivedFields {
   /** For local submission: the user id, as in `(Postfix, from userid 1000)`. */
   readonly userId?: number;
   readonly queueId: string;
-  /** The recipient, in internal form; named only where the message has exactly one. */
+  /** The recipient of an SMTP message, in internal form; named only where the message has exactly one. */
   readonly recipient?: string;
   /** RFC 5322 date. */
   readonly date: string;
@@ -84,19 +89,21 @@ export function receivedHeader(fields: ReceivedFields): string {
     if (fields.tls !== undefined) pushTls(lines, fields.tls);
     if (fields.saslUser !== undefined) pushSasl(lines, fields.saslUser, fields.saslSender);
   }
-  lines.push(byLine(fields));
-  const end = `; ${fields.date}`;
-  if (fields.recipient === undefined) lines[lines.length - 1] += end;
-  else lines.push(`for <${harmlessAddress(fields.recipient)}>${end}`);
+  pushBy(lines, fields);
   return `Received: ${lines.join('\n\t')}`;
 }
 
-function byLine(fields: ReceivedFields): string {
-  if (fields.protocol === undefined) {
+/** Who received it, under which id, for whom and when. */
+function pushBy(lines: string[], fields: ReceivedFields): void {
+  const { myhostname, mailName, protocol, queueId, recipient, date } = fields;
+  if (protocol === undefined) {
     const from = fields.userId === undefined ? '' : `, from userid ${fields.userId}`;
-    return `by ${fields.myhostname} (${fields.mailName}${from}) id ${fields.queueId}`;
+    lines.push(`by ${myhostname} (${mailName}${from})`, `id ${queueId}; ${date}`);
+    return;
   }
-  return `by ${fields.myhostname} (${fields.mailName}) with ${fields.protocol} id ${fields.queueId}`;
+  const by = `by ${myhostname} (${mailName}) with ${protocol} id ${queueId}`;
+  if (recipient === undefined) lines.push(`${by};`, date);
+  else lines.push(by, `for <${harmlessAddress(recipient)}>; ${date}`);
 }
 
 function pushTls(lines: string[], tls: ReceivedTls): void {

@@ -321,15 +321,10 @@ function quotedString(text: string): string {
 /** Does a blank go between two tokens? */
 function needsSpace(previous: Token | undefined, token: Token): boolean {
   if (previous === undefined) return false;
-  if (previous.type === 'group') return token.type !== 'op' || token.text === '<';
-  if (token.type === 'comment') return true;
-  if (previous.type === 'op') {
-    if (previous.text === ',' || previous.text === ';') return token.type !== 'op' || token.text === '<';
-    if (previous.text === '>') return token.type !== 'op' || token.text === '<';
-    return false;
-  }
-  if (token.type === 'op') return token.text === '<';
-  return token.type !== 'group';
+  if (isOperator(token, '<') || isOperator(previous, ',')) return true;
+  if (token.type === 'op' || token.type === 'group') return false;
+  if (previous.type === 'op') return token.type === 'comment' && previous.text === '>';
+  return true;
 }
 
 /** The mailboxes in a text, in internal form. Groups give their members, `<>` gives the empty string. */

@@ -83,8 +83,8 @@ function domainFromRoute(context: RewriteContext, tokens: readonly Token[]): rea
 /** A domain without a dot that is no address literal. The null domain of `user@` stays null. */
 function hasIncompleteDomain(tokens: readonly Token[]): boolean {
   const at = domainSeparator(tokens);
-  if (at < 0 || at === tokens.length - 1 || tokens.at(-1)?.type === 'domain-literal') return false;
-  return !tokens.slice(at + 1).some((token) => isOperator(token, '.'));
+  if (at < 0 || at === tokens.length - 1) return false;
+  return !tokens.slice(at + 1).some((token) => isOperator(token, '.') || token.type === 'domain-literal');
 }
 
 /** `domain.` is `domain`; `domain..` and `@.` are errors that stay visible. */
