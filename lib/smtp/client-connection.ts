@@ -6,10 +6,10 @@
  * the time ran out. After a breakdown the connection is closed and every wait gives the same breakdown again.
  *
  * All connections read into one buffer of the process, which is empty again when the callback returns: a read costs no
- * allocation. A connection that may change to TLS reads as a stream.
+ * allocation. Under TLS they read as streams.
  */
-import { type ConnectOpts, connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { connect as connectSocket, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { deadlines, type Limited } from '../util/deadlines.ts';
 import { type Reply, ReplyReader } from './client-reply.ts';
 
@@ -29,8 +29,6 @@ export interface ConnectTarget {
   readonly localAddress?: string;
   /** Milliseconds; 0 leaves the limit to the operating system. */
   readonly timeout: number;
-  /** True where the conversation may change to TLS. */
-  readonly mayUseTls?: boolean;
 }
 
 /** The connection was refused, or did not come in time: `text` is what strerror(3) says. */
@@ -69,35 +67,32 @@ export class ClientConnection implements Limited {
   /** The one wait that is under way: for a reply, for the socket to take more, or for TLS. */
   #wake: (() => void) | undefined;
   #onIdleEnd: (() => void) | undefined;
+  #closing = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** Connects, or says why not. `signal` closes the connection at any time. */
-  static connect(target: ConnectTarget, signal: AbortSignal): Promise<ClientConnection | ConnectFailure> {
+  /** Connects, or says why not. The connection is a member of `open` as long as it is not closed. */
+  static connect(target: ConnectTarget, open: Set<ClientConnection>): Promise<ClientConnection | ConnectFailure> {
     const { promise, resolve } = Promise.withResolvers<ClientConnection | ConnectFailure>();
     const holder: { connection?: ClientConnection } = {};
-    const options: ConnectOpts & { localAddress?: string } = {};
-    if (target.localAddress !== undefined) options.localAddress = target.localAddress;
-    if (target.mayUseTls !== true) {
-      options.onread = {
-        buffer: READ_BUFFER,
-        callback: (length, buffer) => {
-          holder.connection?.receive(Buffer.from(buffer.buffer, buffer.byteOffset, length));
-          return true;
-        },
-      };
-    }
+    const onread: OnReadOpts = {
+      buffer: READ_BUFFER,
+      callback: (length) => {
+        holder.connection?.receive(READ_BUFFER.subarray(0, length));
+        return true;
+      },
+    };
     const where =
       target.path === undefined
         ? { host: target.address, port: target.port, noDelay: true, autoSelectFamily: false }
         : { path: target.path };
-    const socket = connectSocket({ ...where, ...options } as NetConnectOpts);
+    const local = target.localAddress === undefined ? {} : { localAddress: target.localAddress };
+    const socket = connectSocket({ ...where, ...local, onread } as NetConnectOpts);
     const connection = new ClientConnection(socket);
     holder.connection = connection;
-    const abort = () => connection.close();
-    signal.addEventListener('abort', abort, { once: true });
+    open.add(connection);
     const failed = (code: string) => {
       connection.close();
       resolve({ code, text: ERRNO_TEXT[code] ?? code });
@@ -112,17 +107,15 @@ export class ClientConnection implements Limited {
       connection.#break('lost');
     });
     socket.once('close', () => {
-      signal.removeEventListener('abort', abort);
+      open.delete(connection);
       deadlines.unwatch(connection);
       connection.#break('lost');
       resolve({ code: 'ECONNABORTED', text: 'Software caused connection abort' });
     });
-    if (target.mayUseTls === true) connection.#readStream(socket);
-    else socket.once('end', () => connection.#break('lost'));
+    socket.once('end', () => connection.#break('lost'));
     connection.#wake = () => failed('ETIMEDOUT');
     connection.limit(target.timeout);
     deadlines.watch(connection);
-    if (signal.aborted) connection.close();
     return promise;
   }
 
@@ -205,12 +198,11 @@ export class ClientConnection implements Limited {
     this.deadline = 0;
   }
 
-  /** Changes to TLS. Undefined when it stands, else why not. */
+  /** Changes to TLS. The socket when it stands, else why not. */
   async startTls(options: ConnectionOptions, timeout: number): Promise<TLSSocket | string> {
     const plain = this.#socket;
     // Nothing that was said in the clear may be taken for a reply under TLS.
     this.#reader = new ReplyReader();
-    plain.removeAllListeners('data');
     plain.removeAllListeners('end');
     const secured = connectTls({ ...options, socket: plain });
     let problem: string | undefined;
@@ -243,8 +235,6 @@ export class ClientConnection implements Limited {
     this.deadline = performance.now() + 5000;
     this.#closing = true;
   }
-
-  #closing = false;
 
   close(): void {
     this.#break('lost');

@@ -72,7 +72,7 @@ export class ReplyReader {
     let end = lineEnd;
     while (end > start && bytes[end - 1] === CR) end--;
     if (end - start > LINE_LIMIT) end = start + LINE_LIMIT;
-    const text = bytes.toString("utf8", start, end);
+    const text = bytes.toString('utf8', start, end);
     const isReply = digit(bytes[start]) && digit(bytes[start + 1]) && digit(bytes[start + 2]);
     const separator = end - start > 3 ? bytes[start + 3] : SPACE;
     if (!isReply || end - start < 3 || (separator !== SPACE && separator !== HYPHEN)) {

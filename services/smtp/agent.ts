@@ -1,0 +1,171 @@
+/**
+ * How one request is delivered: the destinations of its nexthop and smtp_fallback_relay in turn, for each its servers in
+ * order, over a cached session where there is one, until every recipient has an outcome or nothing is left to try.
+ *
+ * At most smtp_mx_address_limit addresses of a destination and smtp_mx_session_limit sessions that got as far as EHLO are
+ * tried. Which server is the last matters: temporary trouble with it is final for this attempt (delivery.ts).
+ */
+import type { DeliveryReply, DeliveryRequest } from '../../lib/clients/protocols.ts';
+import type { Lookup } from '../../lib/dns/answer.ts';
+import type { ServiceContext } from '../../lib/server/context.ts';
+import type { DeliveryHandler } from '../../lib/server/delivery-agent.ts';
+import type { DeliveryReport } from '../../lib/server/delivery-report.ts';
+import type { ClientConnection } from '../../lib/smtp/client-connection.ts';
+import { type AddressContext, findAddresses, SMTP_PORT } from './addresses.ts';
+import { Delivery } from './delivery.ts';
+import { type Destination, parseDestination, splitNexthop } from './destination.ts';
+import { type NoSession, openSession, Session } from './session.ts';
+import { endpointKey, SessionCache } from './session-cache.ts';
+import type { Settings } from './settings.ts';
+import { type TransactionEnd, transact } from './transaction.ts';
+import { messageTrouble, type Peer, relayName, Trouble } from './trouble.ts';
+
+export interface AgentOptions {
+  readonly context: ServiceContext;
+  readonly settings: Settings;
+  readonly dns: Lookup;
+  readonly isOwnAddress: (address: string) => boolean;
+  readonly random?: () => number;
+}
+
+/** The way of one request so far. */
+interface Progress {
+  readonly delivery: Delivery;
+  /** Sessions that got as far as EHLO and were not dead from the start. */
+  sessions: number;
+  /** Why the last server that was tried failed, or the last destination had none. */
+  trouble: Trouble | undefined;
+}
+
+export class SmtpAgent implements DeliveryHandler {
+  readonly #context: ServiceContext;
+  readonly #settings: Settings;
+  readonly #addresses: AddressContext;
+  readonly #sessions: SessionCache;
+  readonly #open = new Set<ClientConnection>();
+  readonly #reused: { inc(): void };
+  /** What a delivered recipient is reported as: with flag X of the master.cf entry the delivery is the last one. */
+  readonly #isFinalDelivery: boolean;
+
+  constructor({ context, settings, dns, isOwnAddress, random = Math.random }: AgentOptions) {
+    this.#context = context;
+    this.#settings = settings;
+    this.#addresses = { settings, dns, isOwnAddress, random };
+    this.#sessions = new SessionCache(settings, Math.max(100, 2 * context.processLimit));
+    this.#reused = context.metrics.connectionReuse.labels({ transport: context.name });
+    this.#isFinalDelivery = context.argv.some((word) => word.startsWith('flags=') && word.includes('X'));
+    context.signal.addEventListener('abort', () => this.#closeAll(), { once: true });
+  }
+
+  async deliver(request: DeliveryRequest, signal: AbortSignal, report: DeliveryReport): Promise<DeliveryReply> {
+    const delivery = new Delivery(request, report, this.#context.log);
+    const progress: Progress = { delivery, sessions: 0, trouble: undefined };
+    const destinations = [...splitNexthop(request.nexthop), ...this.#settings.fallbackRelay];
+    for (const [at, text] of destinations.entries()) {
+      await this.#deliverTo(text, at === destinations.length - 1, progress);
+      signal.throwIfAborted();
+      if (delivery.isDone) return delivery.reply();
+    }
+    const trouble = progress.trouble ?? messageTrouble('4.3.5', `bad nexthop destination: ${request.nexthop}`);
+    report.connected();
+    delivery.failedForGood(delivery.remaining, 'none', trouble);
+    return delivery.reply();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#sessions.close();
+    this.#closeAll();
+  }
+
+  #closeAll(): void {
+    for (const connection of this.#open) connection.close();
+  }
+
+  async #deliverTo(text: string, isLast: boolean, progress: Progress): Promise<void> {
+    const destination = parseDestination(text, this.#settings);
+    if (destination.kind === 'bad') {
+      this.#context.log.warning(`${progress.delivery.request.queueId}: ${destination.problem}`);
+      progress.trouble = messageTrouble('4.3.5', 'mail transport configuration error');
+      return;
+    }
+    const found =
+      destination.kind === 'unix'
+        ? [{ name: this.#settings.myhostname, address: destination.path, port: 0 }]
+        : await findAddresses(destination, this.#addresses);
+    if (found instanceof Trouble) {
+      progress.trouble = found;
+      return;
+    }
+    await this.#deliverToPeers(destination, [...found], isLast, progress);
+  }
+
+  async #deliverToPeers(destination: Destination, peers: Peer[], isLast: boolean, progress: Progress): Promise<void> {
+    const { delivery } = progress;
+    const { mxSessionLimit } = this.#settings;
+    while (peers.length > 0 && !delivery.isDone && !this.#context.signal.aborted) {
+      const peer = peers[0]!;
+      const session = await this.#nextSession(destination, peers);
+      delivery.report.connected();
+      if (session instanceof Session) {
+        const exhausted = mxSessionLimit > 0 && progress.sessions + 1 >= mxSessionLimit;
+        delivery.isFinal = isLast && (peers.length === 0 || exhausted);
+        if ((await this.#use(session, destination, delivery)) === 'stale') {
+          // The server closed while the session waited: it is tried again as if there had been none.
+          peers.unshift(session.peer);
+          continue;
+        }
+        progress.sessions++;
+        if (exhausted) return;
+      } else if (session.connected) {
+        delivery.isFinal = isLast && peers.length === 0;
+        progress.trouble = session.trouble;
+        delivery.failed(delivery.remaining, relayName(peer), session.trouble);
+      } else {
+        progress.trouble = session.trouble;
+      }
+    }
+  }
+
+  /** A session with the next server; the server is no longer among `peers` afterwards. */
+  async #nextSession(destination: Destination, peers: Peer[]): Promise<Session | NoSession> {
+    const first = peers[0]!;
+    const cached =
+      this.#sessions.takeForDestination(destination.text) ?? this.#sessions.takeForEndpoint(endpointKey(first));
+    if (cached !== undefined) {
+      const key = endpointKey(cached.peer);
+      const at = peers.findIndex((peer) => endpointKey(peer) === key);
+      if (at >= 0) peers.splice(at, 1);
+      this.#reused.inc();
+      return cached;
+    }
+    peers.shift();
+    const session = await this.#connect(first, destination, false);
+    if (session instanceof Session || !session.trouble.tlsFailed || this.#settings.tlsLevel !== 'may') return session;
+    return this.#connect(first, destination, true);
+  }
+
+  #connect(peer: Peer, destination: Destination, plaintext: boolean): Promise<Session | NoSession> {
+    return openSession({
+      peer,
+      ...(destination.kind === 'unix' ? { path: destination.path } : {}),
+      settings: this.#settings,
+      log: this.#context.log,
+      open: this.#open,
+      nexthop: destination.kind === 'unix' ? destination.path : destination.name,
+      detectLoop: destination.kind === 'inet' && destination.port === SMTP_PORT,
+      plaintext,
+    });
+  }
+
+  async #use(session: Session, destination: Destination, delivery: Delivery): Promise<TransactionEnd> {
+    const end = await transact(session, delivery, {
+      settings: this.#settings,
+      content: this.#context.content,
+      signal: this.#context.signal,
+      sentAction: (used) =>
+        this.#isFinalDelivery || (this.#settings.assumeFinal && !used.features.dsn) ? 'delivered' : 'relayed',
+    });
+    this.#sessions.put(session, destination.text);
+    return end;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * A delivery request on its way through servers: which recipients are still to be delivered, whether another server is
+ * left to try, and what is said of a recipient when one is refused or a server fails.
+ *
+ * Trouble for good ends a recipient at once. Temporary trouble ends it only with the last server that may be tried; until
+ * then it is logged, and the recipient stays for the next.
+ */
+import type { DeliveryRecipient, DeliveryReply, DeliveryRequest } from '../../lib/clients/protocols.ts';
+import type { Dsn } from '../../lib/mail/dsn.ts';
+import type { DeliveryReport } from '../../lib/server/delivery-report.ts';
+import type { Log } from '../../lib/util/log.ts';
+import type { Trouble } from './trouble.ts';
+
+export class Delivery {
+  readonly request: DeliveryRequest;
+  readonly report: DeliveryReport;
+  /** Recipients without an outcome. */
+  remaining: DeliveryRecipient[];
+  /** No other server is tried after this one. */
+  isFinal = false;
+  readonly #log: Log;
+  #unavailable: Dsn | undefined;
+
+  constructor(request: DeliveryRequest, report: DeliveryReport, log: Log) {
+    this.request = request;
+    this.report = report;
+    this.remaining = [...request.recipients];
+    this.#log = log;
+  }
+
+  get isDone(): boolean {
+    return this.remaining.length === 0;
+  }
+
+  sent(recipient: DeliveryRecipient, relay: string, dsn: Dsn): void {
+    this.#finish(recipient);
+    this.report.sent(recipient, relay, dsn);
+  }
+
+  /** One recipient was refused. */
+  recipientFailed(recipient: DeliveryRecipient, relay: string, trouble: Trouble): void {
+    if (trouble.isTemporary && !this.isFinal) {
+      this.#note(trouble);
+      return;
+    }
+    this.#finish(recipient);
+    this.report.failed(recipient, relay, trouble.dsn);
+  }
+
+  /** The message was refused for these recipients, or the server failed. */
+  failed(recipients: readonly DeliveryRecipient[], relay: string, trouble: Trouble): void {
+    if (trouble.isTemporary && !this.isFinal) {
+      this.#note(trouble);
+      return;
+    }
+    this.failedForGood(recipients, relay, trouble);
+  }
+
+  /** The same, and no other server is to be tried, whichever kind of trouble it is. */
+  failedForGood(recipients: readonly DeliveryRecipient[], relay: string, trouble: Trouble): void {
+    if (trouble.site && trouble.isTemporary) this.#unavailable ??= trouble.dsn;
+    for (const recipient of [...recipients]) {
+      this.#finish(recipient);
+      this.report.failed(recipient, relay, trouble.dsn);
+    }
+  }
+
+  reply(): DeliveryReply {
+    return this.report.reply(this.#unavailable);
+  }
+
+  #note(trouble: Trouble): void {
+    this.#log.info(`${this.request.queueId}: ${trouble.dsn.reason}`);
+  }
+
+  #finish(recipient: DeliveryRecipient): void {
+    const at = this.remaining.indexOf(recipient);
+    if (at >= 0) this.remaining.splice(at, 1);
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * smtp - the SMTP and LMTP client.
+ *
+ * Delivers requests of qmgr to the mail exchangers of a domain, to a host, or to a UNIX-domain socket (LMTP): destinations as
+ * in smtp(8), by preference and with fall-back relays. Sessions are kept and used again (CONNECTION_CACHE_README). Each
+ * recipient gets a status with the reply of the server; a server or network that does not work as a whole is reported so
+ * that qmgr lowers its concurrency.
+ *
+ * `smtp` speaks SMTP and reads smtp_… parameters, `lmtp` speaks LMTP and reads lmtp_….
+ *
+ * Standards: RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 6152, 6531, 7505.
+ *
+ * Diagnostics: one line for each recipient, one for each connection that could not be made.
+ *
+ * Limits: TLS security levels none, may and encrypt; no SASL, no header_checks, no generic maps; 8-bit content goes as it is to a
+ * server without 8BITMIME.
+ */
+import { Resolver } from '../../lib/dns/resolver.ts';
+import { deliveryAgent } from '../../lib/server/delivery-agent.ts';
+import type { ServiceDefinition } from '../../lib/server/service.ts';
+import { SmtpAgent } from './agent.ts';
+import { ownAddresses } from './own-addresses.ts';
+import { compileSettings, type Protocol, parameterNames } from './settings.ts';
+
+function client(protocol: Protocol): ServiceDefinition {
+  return deliveryAgent({
+    name: protocol,
+    parameters: parameterNames(protocol),
+    async open(context) {
+      const settings = compileSettings(context.configuration, protocol);
+      const dns = new Resolver({ servers: context.configuration.list('postfleet_dns_servers') });
+      return new SmtpAgent({ context, settings, dns, isOwnAddress: ownAddresses(context.configuration) });
+    },
+  });
+}
+
+export const service = client('smtp');
+export const lmtp = client('lmtp');

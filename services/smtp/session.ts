@@ -1,0 +1,235 @@
+/**
+ * One session with a server: connecting, greeting, EHLO, HELO or LHLO, STARTTLS, and what the server offers (RFC 5321
+ * section 3, RFC 2033, RFC 3207). transaction.ts sends messages over it, session-cache.ts keeps it between them.
+ */
+import { ClientConnection, type ConnectTarget, isBreakdown } from '../../lib/smtp/client-connection.ts';
+import { type Reply, replyLines } from '../../lib/smtp/client-reply.ts';
+import type { Log } from '../../lib/util/log.ts';
+import type { Settings } from './settings.ts';
+import {
+  breakdownTrouble,
+  connectTrouble,
+  messageTrouble,
+  namedAddress,
+  type Peer,
+  refusal,
+  relayName,
+  siteTrouble,
+  Trouble,
+  tlsTrouble,
+} from './trouble.ts';
+
+/** What the server offers in its reply to EHLO. */
+export interface Features {
+  readonly esmtp: boolean;
+  readonly pipelining: boolean;
+  readonly eightBitMime: boolean;
+  readonly dsn: boolean;
+  readonly smtputf8: boolean;
+  readonly startTls: boolean;
+  readonly size: boolean;
+  /** Most octets of a message; 0 where there is no limit or none is known. */
+  readonly sizeLimit: number;
+}
+
+const NO_FEATURES: Features = {
+  esmtp: false,
+  pipelining: false,
+  eightBitMime: false,
+  dsn: false,
+  smtputf8: false,
+  startTls: false,
+  size: false,
+  sizeLimit: 0,
+};
+
+export interface SessionOptions {
+  readonly peer: Peer;
+  readonly path?: string;
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Connections that are open; whoever ends the service closes them. */
+  readonly open: Set<ClientConnection>;
+  /** What mail is for, for "mail for … loops back to myself". */
+  readonly nexthop: string;
+  /** Does a server that greets with our own name mean that mail loops? */
+  readonly detectLoop: boolean;
+  /** Leave TLS alone, because it has just failed with this server. */
+  readonly plaintext?: boolean;
+}
+
+export class Session {
+  readonly connection: ClientConnection;
+  readonly peer: Peer;
+  /** `name[address]:port`, as logged. */
+  readonly relay: string;
+  readonly features: Features;
+  readonly tls: boolean;
+  /** Time of `performance.now()` at which the connection was made. */
+  readonly since: number;
+  /** Deliveries so far, the present one included. */
+  uses = 0;
+  /** A transaction was left in the middle: RSET comes before the next. */
+  needsReset = false;
+  /** The server is not in step with us, or said that it goes away. */
+  unusable = false;
+
+  constructor(connection: ClientConnection, peer: Peer, features: Features, tls: boolean, since: number) {
+    this.connection = connection;
+    this.peer = peer;
+    this.relay = relayName(peer);
+    this.features = features;
+    this.tls = tls;
+    this.since = since;
+  }
+}
+
+/** The keywords of an EHLO reply; those to discard count as absent. */
+export function parseFeatures(reply: Reply, discard: ReadonlySet<string>): Features {
+  const keywords = new Map<string, string>();
+  for (const line of replyLines(reply).slice(1)) {
+    const blank = line.indexOf(' ');
+    const keyword = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
+    if (!discard.has(keyword)) keywords.set(keyword, blank < 0 ? '' : line.slice(blank + 1).trim());
+  }
+  const limit = Number(keywords.get('SIZE') ?? '');
+  return {
+    esmtp: true,
+    pipelining: keywords.has('PIPELINING'),
+    eightBitMime: keywords.has('8BITMIME'),
+    dsn: keywords.has('DSN'),
+    smtputf8: keywords.has('SMTPUTF8'),
+    startTls: keywords.has('STARTTLS'),
+    size: keywords.has('SIZE'),
+    sizeLimit: Number.isSafeInteger(limit) && limit > 0 ? limit : 0,
+  };
+}
+
+function bindAddress(settings: Settings, address: string): string {
+  return address.includes(':') ? settings.bindAddress6 : settings.bindAddress;
+}
+
+async function connect(options: SessionOptions): Promise<ClientConnection | Trouble> {
+  const { peer, path, settings, log, open } = options;
+  const local = path === undefined ? bindAddress(settings, peer.address) : '';
+  const target: ConnectTarget = {
+    address: peer.address,
+    port: peer.port,
+    timeout: settings.connectTimeout,
+    ...(path === undefined ? {} : { path }),
+    ...(local === '' ? {} : { localAddress: local }),
+  };
+  let made = await ClientConnection.connect(target, open);
+  if (!(made instanceof ClientConnection) && local !== '' && made.code === 'EADDRNOTAVAIL') {
+    if (settings.bindAddressEnforce) return siteTrouble('4.4.0', `server unable to bind to ${local}: ${made.text}`);
+    log.warning(`connect to ${relayName(peer)}: bind ${local}: ${made.text}`);
+    const { localAddress: _, ...anywhere } = target;
+    made = await ClientConnection.connect(anywhere, open);
+  }
+  if (made instanceof ClientConnection) return made;
+  const trouble = connectTrouble(peer, made);
+  log.info(trouble.dsn.reason);
+  return trouble;
+}
+
+/** Why there is no session: no connection, or a server that would not talk. */
+export interface NoSession {
+  readonly trouble: Trouble;
+  /** There was a connection. */
+  readonly connected: boolean;
+}
+
+/** Connects and says hello. */
+export async function openSession(options: SessionOptions): Promise<Session | NoSession> {
+  const since = performance.now();
+  const connection = await connect(options);
+  if (!(connection instanceof ClientConnection)) return { trouble: connection, connected: false };
+  const result = await greet(connection, options, since);
+  if (result instanceof Session) return result;
+  connection.quit();
+  return { trouble: result, connected: true };
+}
+
+async function greet(connection: ClientConnection, options: SessionOptions, since: number): Promise<Session | Trouble> {
+  const { peer, settings } = options;
+  const greeting = await connection.reply(settings.heloTimeout);
+  if (isBreakdown(greeting)) return breakdownTrouble(peer, greeting, 'receiving the initial server greeting');
+  if (Math.floor(greeting.code / 100) !== 2) return refusal(peer, greeting, settings.skip5xxGreeting);
+  const sendEhlo = settings.alwaysSendEhlo || (!settings.neverSendEhlo && greeting.text.includes('ESMTP'));
+  const features = await hello(connection, options, sendEhlo && !settings.neverSendEhlo);
+  if (features instanceof Trouble) return features;
+  if (settings.tlsLevel === 'none' || options.plaintext === true) {
+    return new Session(connection, peer, features, false, since);
+  }
+  if (!features.startTls) {
+    if (settings.tlsLevel === 'may') return new Session(connection, peer, features, false, since);
+    return siteTrouble('4.7.4', `TLS is required, but was not offered by host ${namedAddress(peer)}`);
+  }
+  return secure(connection, options, features, since);
+}
+
+/** EHLO, and HELO where the server does not know it; LHLO for LMTP. */
+async function hello(
+  connection: ClientConnection,
+  options: SessionOptions,
+  sendEhlo: boolean,
+): Promise<Features | Trouble> {
+  const { peer, settings } = options;
+  const lmtp = settings.protocol === 'lmtp';
+  if (sendEhlo) {
+    const command = lmtp ? 'LHLO' : 'EHLO';
+    connection.write(`${command} ${settings.heloName}\r\n`);
+    const reply = await connection.reply(settings.heloTimeout);
+    if (isBreakdown(reply)) return breakdownTrouble(peer, reply, `performing the ${command} handshake`);
+    if (Math.floor(reply.code / 100) === 2) {
+      return loopTrouble(reply, options) ?? parseFeatures(reply, settings.discardKeywords);
+    }
+    if (lmtp || reply.code === 421) return refusal(peer, reply, false);
+  }
+  connection.write(`HELO ${settings.heloName}\r\n`);
+  const reply = await connection.reply(settings.heloTimeout);
+  if (isBreakdown(reply)) return breakdownTrouble(peer, reply, 'performing the HELO handshake');
+  if (Math.floor(reply.code / 100) !== 2) return refusal(peer, reply, false);
+  return loopTrouble(reply, options) ?? NO_FEATURES;
+}
+
+/** Did we connect to ourselves? */
+function loopTrouble(reply: Reply, options: SessionOptions): Trouble | undefined {
+  if (!options.detectLoop) return undefined;
+  const { settings, peer, log, nexthop } = options;
+  const name = replyLines(reply)[0]?.split(' ')[0] ?? '';
+  if (name.toLowerCase() !== settings.myhostname.toLowerCase()) return undefined;
+  log.warning(`host ${namedAddress(peer)} replied to HELO/EHLO with my own hostname ${settings.myhostname}`);
+  return messageTrouble('5.4.6', `mail for ${nexthop} loops back to myself`);
+}
+
+async function secure(
+  connection: ClientConnection,
+  options: SessionOptions,
+  offered: Features,
+  since: number,
+): Promise<Session | Trouble> {
+  const { peer, settings } = options;
+  connection.write('STARTTLS\r\n');
+  const reply = await connection.reply(settings.starttlsTimeout);
+  if (isBreakdown(reply)) return breakdownTrouble(peer, reply, 'sending the STARTTLS command');
+  if (Math.floor(reply.code / 100) !== 2) {
+    if (settings.tlsLevel === 'may') return new Session(connection, peer, offered, false, since);
+    return siteTrouble(
+      '4.7.4',
+      `TLS is required, but host ${namedAddress(peer)} refused to start TLS: ${reply.text.replaceAll('\n', ' ')}`,
+    );
+  }
+  // Neither level says anything about who the server is: an unverified certificate is as good as any.
+  const secured = await connection.startTls(
+    { rejectUnauthorized: false, minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' },
+    settings.starttlsTimeout,
+  );
+  if (typeof secured === 'string') {
+    options.log.info(`SSL_connect error to ${relayName(peer)}: ${secured}`);
+    return tlsTrouble('Cannot start TLS: handshake failure');
+  }
+  const features = await hello(connection, options, true);
+  if (features instanceof Trouble) return features;
+  return new Session(connection, peer, features, true, since);
+}

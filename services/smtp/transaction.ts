@@ -1,0 +1,317 @@
+/**
+ * One mail transaction over a session: MAIL, RCPT, DATA, content (RFC 5321 section 3.3). Where the server offers PIPELINING
+ * the commands go out in one write and the content with its dot in another; else command by command (RFC 2920).
+ *
+ * With LMTP the server answers once for each accepted recipient at the end of data (RFC 2033 section 4.2). A request that
+ * only verifies recipients stops before DATA.
+ *
+ * When the connection is lost after the end of data was sent, or no answer comes, nobody knows whether the server has the
+ * message: the recipients are deferred and no other server is tried.
+ */
+import type { DeliveryRecipient } from '../../lib/clients/protocols.ts';
+import { success } from '../../lib/mail/dsn.ts';
+import { ContentMissing, type ContentReader } from '../../lib/queue/content.ts';
+import { TraceFlag } from '../../lib/server/delivery-report.ts';
+import { type Breakdown, isBreakdown } from '../../lib/smtp/client-connection.ts';
+import { ContentEncoder } from '../../lib/smtp/client-content.ts';
+import { type Reply, replyOnOneLine } from '../../lib/smtp/client-reply.ts';
+import { type CommandOptions, isAscii, isSendable, mailCommand, rcptCommand } from './commands.ts';
+import type { Delivery } from './delivery.ts';
+import type { Session } from './session.ts';
+import type { Settings } from './settings.ts';
+import { breakdownTrouble, messageTrouble, namedAddress, replyStatus, said, type Trouble } from './trouble.ts';
+
+export interface TransactionContext {
+  readonly settings: Settings;
+  readonly content: ContentReader;
+  readonly signal: AbortSignal;
+  /** What a delivered recipient is reported as: the delivery is final, or goes on from there. */
+  readonly sentAction: (session: Session) => 'relayed' | 'delivered';
+}
+
+/** `stale`: a cached session turned out to be dead before it said anything; nothing was delivered or reported. */
+export type TransactionEnd = 'over' | 'stale';
+
+const SENDING_END = 'sending end of data -- message may be sent more than once';
+
+export async function transact(
+  session: Session,
+  delivery: Delivery,
+  context: TransactionContext,
+): Promise<TransactionEnd> {
+  return new Transaction(session, delivery, context).run();
+}
+
+/** Is SMTPUTF8 indispensable: is there anything in the envelope or the header that is not ASCII? */
+function requiresSmtputf8(delivery: Delivery): boolean {
+  const { request } = delivery;
+  if (!request.smtputf8) return false;
+  if (!isAscii(request.sender) || delivery.remaining.some((recipient) => !isAscii(recipient.address))) return true;
+  if (request.content.length === 0) return request.contentSize > 0;
+  const headerEnd = request.content.indexOf('\n\n');
+  const header = headerEnd < 0 ? request.content : request.content.subarray(0, headerEnd);
+  return header.some((byte) => byte > 127);
+}
+
+class Transaction {
+  readonly #session: Session;
+  readonly #delivery: Delivery;
+  readonly #context: TransactionContext;
+  readonly #settings: Settings;
+  readonly #accepted: DeliveryRecipient[] = [];
+
+  constructor(session: Session, delivery: Delivery, context: TransactionContext) {
+    this.#session = session;
+    this.#delivery = delivery;
+    this.#context = context;
+    this.#settings = context.settings;
+  }
+
+  async run(): Promise<TransactionEnd> {
+    const { connection, features, peer } = this.#session;
+    const delivery = this.#delivery;
+    const reused = this.#session.uses > 0;
+    this.#session.uses++;
+    delivery.report.connectionUse = this.#session.uses;
+    const impossible = this.#impossible();
+    if (impossible !== undefined) {
+      delivery.failed(delivery.remaining, this.#session.relay, impossible);
+      return 'over';
+    }
+
+    const options: CommandOptions = { features, quote: this.#settings.quoteEnvelope };
+    const recipients = this.#sendableRecipients();
+    if (recipients.length === 0) return 'over';
+    const verifyOnly = (delivery.request.traceFlags & TraceFlag.VERIFY_ONLY) !== 0;
+    const mail = mailCommand(delivery.request, delivery.request.contentSize, options);
+    const reset = this.#session.needsReset ? 'RSET\r\n' : '';
+    if (features.pipelining) {
+      let commands = reset + mail;
+      for (const recipient of recipients) commands += rcptCommand(recipient, options);
+      if (!verifyOnly) commands += 'DATA\r\n';
+      connection.write(commands);
+    } else {
+      connection.write(reset === '' ? mail : reset);
+    }
+
+    if (reset !== '') {
+      const reply = await this.#reply(this.#settings.rsetTimeout);
+      if (isBreakdown(reply)) return 'stale';
+      if (reply.code !== 250) {
+        this.#session.unusable = true;
+        return 'stale';
+      }
+      this.#session.needsReset = false;
+      if (!features.pipelining) connection.write(mail);
+    }
+    const mailReply = await this.#reply(this.#settings.mailTimeout);
+    if (isBreakdown(mailReply) || (reused && mailReply.code === 421)) {
+      if (reused) {
+        this.#session.unusable = true;
+        return 'stale';
+      }
+      return this.#lost(mailReply as Breakdown, 'sending MAIL FROM', recipients);
+    }
+    if (Math.floor(mailReply.code / 100) !== 2) {
+      this.#note(mailReply);
+      delivery.failed(recipients, this.#session.relay, said(peer, mailReply, 'MAIL FROM'));
+      return features.pipelining ? this.#abandon(recipients.length, !verifyOnly) : 'over';
+    }
+    this.#session.needsReset = true;
+
+    for (const recipient of recipients) {
+      if (!features.pipelining) connection.write(rcptCommand(recipient, options));
+      const reply = await this.#reply(this.#settings.rcptTimeout);
+      if (isBreakdown(reply)) return this.#lost(reply, 'sending RCPT TO', this.#undone(recipients));
+      if (Math.floor(reply.code / 100) === 2) {
+        this.#accepted.push(recipient);
+        if (verifyOnly) this.#sent(recipient, reply);
+        continue;
+      }
+      this.#note(reply);
+      delivery.recipientFailed(recipient, this.#session.relay, said(peer, reply, 'RCPT TO'));
+    }
+    if (verifyOnly) return 'over';
+    if (!features.pipelining) {
+      if (this.#accepted.length === 0) return 'over';
+      connection.write('DATA\r\n');
+    }
+    return this.#data();
+  }
+
+  /** Recipients of this transaction that have no outcome. */
+  #undone(recipients: readonly DeliveryRecipient[]): DeliveryRecipient[] {
+    return recipients.filter((recipient) => this.#delivery.remaining.includes(recipient));
+  }
+
+  /** Why this server cannot take the message, as far as its offers tell. */
+  #impossible(): Trouble | undefined {
+    const { features, peer } = this.#session;
+    const { request } = this.#delivery;
+    if (features.sizeLimit > 0 && request.contentSize > features.sizeLimit) {
+      return messageTrouble(
+        '5.3.4',
+        `message size ${request.contentSize} exceeds size limit ${features.sizeLimit} of server ${namedAddress(peer)}`,
+      );
+    }
+    if (!features.smtputf8 && requiresSmtputf8(this.#delivery)) {
+      return messageTrouble('5.6.7', `SMTPUTF8 is required, but was not offered by host ${namedAddress(peer)}`);
+    }
+    if (!isSendable(request.sender)) return messageTrouble('5.1.7', 'bad sender address syntax');
+    return undefined;
+  }
+
+  #sendableRecipients(): DeliveryRecipient[] {
+    const sendable = this.#delivery.remaining.filter((recipient) => isSendable(recipient.address));
+    if (sendable.length < this.#delivery.remaining.length) {
+      const trouble = messageTrouble('5.1.3', 'bad recipient address syntax');
+      for (const recipient of [...this.#delivery.remaining]) {
+        if (!sendable.includes(recipient)) this.#delivery.recipientFailed(recipient, this.#session.relay, trouble);
+      }
+    }
+    return sendable;
+  }
+
+  #reply(timeout: number): Promise<Reply | Breakdown> | Reply {
+    return this.#session.connection.takeReply() ?? this.#session.connection.reply(timeout);
+  }
+
+  /** 421 announces that the server closes; what is no reply at all means that we are out of step. */
+  #note(reply: Reply): void {
+    if (reply.code === 421 || reply.code === 0) this.#session.unusable = true;
+  }
+
+  #lost(breakdown: Breakdown, activity: string, recipients: readonly DeliveryRecipient[]): 'over' {
+    this.#session.unusable = true;
+    this.#delivery.failed(recipients, this.#session.relay, breakdownTrouble(this.#session.peer, breakdown, activity));
+    return 'over';
+  }
+
+  /** Takes the replies to commands that were sent ahead of a MAIL that failed. */
+  async #abandon(recipients: number, withData: boolean): Promise<'over'> {
+    for (let taken = 0; taken < recipients; taken++) {
+      const reply = await this.#reply(this.#settings.rcptTimeout);
+      if (isBreakdown(reply)) return 'over';
+    }
+    if (!withData) return 'over';
+    const reply = await this.#reply(this.#settings.dataInitTimeout);
+    if (!isBreakdown(reply) && reply.code === 354) await this.#endEmptyData();
+    return 'over';
+  }
+
+  /** The server wants content although it took no recipient: it gets none. */
+  async #endEmptyData(): Promise<void> {
+    this.#session.connection.write('.\r\n');
+    await this.#reply(this.#settings.dataDoneTimeout);
+  }
+
+  async #data(): Promise<'over'> {
+    const reply = await this.#reply(this.#settings.dataInitTimeout);
+    if (isBreakdown(reply)) return this.#lost(reply, 'sending DATA command', this.#accepted);
+    const goAhead = Math.floor(reply.code / 100) === 3;
+    if (this.#accepted.length === 0) {
+      if (goAhead) await this.#endEmptyData();
+      else this.#note(reply);
+      return 'over';
+    }
+    if (!goAhead) {
+      this.#note(reply);
+      this.#delivery.failed(this.#accepted, this.#session.relay, said(this.#session.peer, reply, 'DATA'));
+      return 'over';
+    }
+    return this.#content();
+  }
+
+  async #content(): Promise<'over'> {
+    const { connection } = this.#session;
+    const { request } = this.#delivery;
+    const encoder = new ContentEncoder(this.#settings.lineLengthLimit);
+    if (request.content.length > 0 || request.contentSize === 0) {
+      const interruption = await this.#send(encoder.whole(request.content));
+      if (interruption !== undefined) return interruption;
+    } else {
+      const interruption = await this.#stream(encoder);
+      if (interruption !== undefined) return interruption;
+      connection.write(encoder.end());
+    }
+    return this.#settings.protocol === 'lmtp' ? this.#lmtpEnd() : this.#smtpEnd();
+  }
+
+  /** Sends content piece by piece; undefined where it all went out. */
+  async #stream(encoder: ContentEncoder): Promise<'over' | undefined> {
+    try {
+      for await (const piece of this.#context.content.read(this.#delivery.request, this.#context.signal)) {
+        const interruption = await this.#send(encoder.encode(piece));
+        if (interruption !== undefined) return interruption;
+      }
+    } catch (error) {
+      // The server must not take a part for the whole: without the dot it throws away what it has.
+      this.#session.unusable = true;
+      this.#session.connection.close();
+      if (error instanceof ContentMissing) throw error;
+      throw new Error(`reading message content: ${String(error)}`, { cause: error });
+    }
+    return undefined;
+  }
+
+  /** Sends bytes of the content, waiting where the server is slow; undefined where the conversation goes on. */
+  async #send(bytes: Buffer): Promise<'over' | undefined> {
+    const { connection, peer, relay } = this.#session;
+    if (connection.write(bytes)) return undefined;
+    const breakdown = await connection.drained(this.#settings.dataXferTimeout);
+    if (breakdown === undefined) return undefined;
+    // A server that has had enough says so before it closes.
+    const early = connection.takeReply();
+    if (early === undefined) return this.#lost(breakdown, 'sending message body', this.#accepted);
+    this.#session.unusable = true;
+    this.#delivery.failed(this.#accepted, relay, said(peer, early, 'end of DATA'));
+    return 'over';
+  }
+
+  async #smtpEnd(): Promise<'over'> {
+    const reply = await this.#reply(this.#settings.dataDoneTimeout);
+    if (isBreakdown(reply)) return this.#lostAtEnd(reply, this.#accepted);
+    this.#session.needsReset = false;
+    this.#note(reply);
+    if (Math.floor(reply.code / 100) === 2) {
+      for (const recipient of this.#accepted) this.#sent(recipient, reply);
+    } else {
+      this.#delivery.failed(this.#accepted, this.#session.relay, said(this.#session.peer, reply, 'end of DATA'));
+    }
+    return 'over';
+  }
+
+  async #lmtpEnd(): Promise<'over'> {
+    for (const [at, recipient] of this.#accepted.entries()) {
+      const reply = await this.#reply(this.#settings.dataDoneTimeout);
+      if (isBreakdown(reply)) return this.#lostAtEnd(reply, this.#accepted.slice(at));
+      this.#note(reply);
+      if (Math.floor(reply.code / 100) === 2) this.#sent(recipient, reply);
+      else {
+        const trouble = said(this.#session.peer, reply, 'end of DATA');
+        this.#delivery.recipientFailed(recipient, this.#session.relay, trouble);
+      }
+    }
+    this.#session.needsReset = false;
+    return 'over';
+  }
+
+  #lostAtEnd(breakdown: Breakdown, recipients: readonly DeliveryRecipient[]): 'over' {
+    this.#session.unusable = true;
+    const trouble = breakdownTrouble(this.#session.peer, breakdown, SENDING_END);
+    this.#delivery.failedForGood(recipients, this.#session.relay, trouble);
+    return 'over';
+  }
+
+  #sent(recipient: DeliveryRecipient, reply: Reply): void {
+    const text = replyOnOneLine(reply);
+    const dsn = success(this.#context.sentAction(this.#session), text);
+    this.#delivery.sent(recipient, this.#session.relay, {
+      ...dsn,
+      status: replyStatus(reply),
+      diagnosticType: 'smtp',
+      diagnosticText: text,
+      remoteMta: { type: 'dns', name: this.#session.peer.name },
+    });
+  }
+}
