@@ -3,7 +3,7 @@
  * `name_server_host` and so on. Which suffixes each table type knows, and which tables a value refers to. Pure.
  * @see ldap_table(5), mysql_table(5), pgsql_table(5), sqlite_table(5), memcache_table(5), mongodb_table(5)
  */
-import { splitList, stripBraces } from './split.ts';
+import { splitOutsideBraces, unbrace } from '../util/split.ts';
 
 const legacySql = ['table', 'select_field', 'where_field', 'additional_conditions'];
 const queryResult = ['query', 'result_format', 'domain', 'expansion_limit'];
@@ -54,14 +54,18 @@ const maximumNesting = 20;
  */
 export function databaseParameterNames(value: string, warn: (text: string) => void, nesting = 0): string[] {
   if (nesting > maximumNesting || !value.includes(':')) return [];
-  return splitList(value).flatMap((item) => {
-    if (item.startsWith('{')) return databaseParameterNames(stripBraces(item, warn), warn, nesting + 1);
+  const inner = (item: string): string[] => {
+    const { text, error } = unbrace(item);
+    if (error !== undefined) warn(error);
+    return databaseParameterNames(text, warn, nesting + 1);
+  };
+  return splitOutsideBraces(value).flatMap((item) => {
+    if (item.startsWith('{')) return inner(item);
     const table = item.startsWith('proxy:') ? item.slice('proxy:'.length) : item;
     const colon = table.indexOf(':');
     const type = table.slice(0, Math.max(colon, 0));
     const name = table.slice(colon + 1);
-    if (composite.has(type) && name.startsWith('{'))
-      return databaseParameterNames(stripBraces(name, warn), warn, nesting + 1);
+    if (composite.has(type) && name.startsWith('{')) return inner(name);
     // A name with a slash is a file that holds these settings itself.
     if (name.includes('/')) return [];
     return (suffixes.get(type) ?? []).map((suffix) => `${name}_${suffix}`);

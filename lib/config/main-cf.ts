@@ -5,8 +5,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { FatalError } from '../util/errors.ts';
+import { splitNameValue } from '../util/split.ts';
 import { logicalLines } from './logical-lines.ts';
-import { splitNameValue } from './split.ts';
 
 export interface MainCfEntry {
   readonly name: string;
@@ -49,7 +49,7 @@ export function parseMainCf(source: string, path: string): MainCf {
       continue;
     }
     const setting = splitNameValue(text);
-    if ('error' in setting) throw new FatalError(`${path}, line ${line}: ${setting.error}`);
+    if ('error' in setting) throw new FatalError(`${path}, line ${line}: ${setting.error}: "${text}"`);
     const { name, value } = setting;
     const earlier = entries.get(name);
     if (earlier !== undefined && earlier.value !== value)

@@ -5,9 +5,9 @@
  * Of several entries with one name and type the last counts. @see master(5)
  */
 import { FatalError } from '../util/errors.ts';
+import { BLANK, splitNameValue, splitOutsideBraces, unbrace } from '../util/split.ts';
 import { logicalLines } from './logical-lines.ts';
 import { readConfigurationFile } from './main-cf.ts';
-import { blankCharacters, splitList, splitNameValue, stripBraces } from './split.ts';
 
 export const serviceTypes = ['inet', 'unix', 'fifo', 'pass', 'unix-dgram'] as const;
 export type ServiceType = (typeof serviceTypes)[number];
@@ -90,19 +90,27 @@ export function parseArguments(argumentsAsWritten: readonly string[], warn: (tex
       parsed.push({ kind: 'option', text: '-o' });
       break;
     }
-    const inner = setting.startsWith('{') ? stripBraces(setting, warn) : setting;
+    const inner = withoutBraces(setting, warn);
     const assignment = splitNameValue(inner);
     if ('error' in assignment) {
-      warn(assignment.error);
+      warn(`${assignment.error}: "${inner}"`);
       parsed.push({ kind: 'option', text: '-o' }, { kind: 'option', text: setting });
     } else parsed.push({ kind: 'override', ...assignment, text: formatOverride(assignment.name, assignment.value) });
   }
   return parsed;
 }
 
+/** The text inside an item's braces, where it has any. */
+function withoutBraces(item: string, warn: (text: string) => void): string {
+  if (!item.startsWith('{')) return item;
+  const { text, error } = unbrace(item);
+  if (error !== undefined) warn(error);
+  return text;
+}
+
 /** `name=value`, in braces where the value needs them. */
 export function formatOverride(name: string, value: string): string {
-  return /[\s{}]/.test(value) ? `{${name}=${value}}` : `${name}=${value}`;
+  return /\s/.test(value) ? `{${name}=${value}}` : `${name}=${value}`;
 }
 
 /** A column that holds something else than it may. `problem` is the sentence without its place. */
@@ -136,7 +144,7 @@ function countOption(parsed: readonly MasterArgument[], letter: string): number 
 
 /** Reads one logical line. Throws FatalError with file, line, column and what was expected. */
 export function parseMasterLine(text: string, path: string, line: number, warn: (text: string) => void): MasterEntry {
-  const words = splitList(text, { separators: blankCharacters });
+  const words = splitOutsideBraces(text, BLANK);
   if (words.length < 8)
     throw new FatalError(
       `file ${path}: line ${line}: bad field count, expected 8 fields or more, found ${words.length}`,
@@ -183,9 +191,7 @@ export function parseMasterLine(text: string, path: string, line: number, warn: 
     overrides: new Map(parsed.flatMap((item) => (item.kind === 'override' ? [[item.name, item.value]] : []))),
     verbose: countOption(parsed, 'v'),
     debug: countOption(parsed, 'D') > 0,
-    commandArguments: parsed.flatMap((item) =>
-      item.kind === 'argument' ? [item.text.startsWith('{') ? stripBraces(item.text, warn) : item.text] : [],
-    ),
+    commandArguments: parsed.flatMap((item) => (item.kind === 'argument' ? [withoutBraces(item.text, warn)] : [])),
     fields: {
       service: name,
       type: type as ServiceType,

@@ -5,8 +5,8 @@
 import type { MasterEntry } from './master-cf.ts';
 import { timeLimitParameter, transportParameters } from './parameters.ts';
 
-/** Daemons whose services are message delivery transports. */
-const deliveryAgents = new Set(['discard', 'error', 'lmtp', 'local', 'pipe', 'smtp', 'virtual']);
+/** Daemons whose services are delivery transports with parameters of their own; discard has nothing to schedule. */
+const deliveryAgents = new Set(['error', 'lmtp', 'local', 'pipe', 'smtp', 'virtual']);
 const commandRunners = new Set(['pipe', 'spawn']);
 
 /** Name and default of each, in no particular order. A service on the network delivers nothing. */

@@ -11,6 +11,7 @@
  */
 import { existsSync } from 'node:fs';
 import { FatalError, PanicError } from '../util/errors.ts';
+import { splitOutsideBraces, splitParameterList } from '../util/split.ts';
 import { readEnvironment } from './environment.ts';
 import { expand } from './expand.ts';
 import { comparisons, functions } from './expressions.ts';
@@ -19,8 +20,9 @@ import { type MainCf, parseMainCf, readMainCf } from './main-cf.ts';
 import { effectiveEntries, type MasterEntry, readMasterCf } from './master-cf.ts';
 import { presentName } from './old-names.ts';
 import { type Parameter, parameters, transportFallback } from './parameters.ts';
-import { splitList } from './split.ts';
 import { parseBoolean, parseInteger, parseSeconds } from './values.ts';
+
+export { comparisons, functions };
 
 export interface LoadOptions {
   /** Settings over main.cf, as `-o name=value`. */
@@ -29,6 +31,8 @@ export interface LoadOptions {
   readonly environment?: ReadonlyMap<string, string>;
   /** Name and addresses of the host; default: read when needed. */
   readonly host?: Host;
+  /** Default of process_name. */
+  readonly program?: string;
 }
 
 interface Source {
@@ -38,6 +42,7 @@ interface Source {
   readonly warnings: readonly string[];
   readonly environment: ReadonlyMap<string, string>;
   readonly host: () => Host;
+  readonly program: string | undefined;
 }
 
 export class Configuration {
@@ -68,7 +73,7 @@ export class Configuration {
   /** A configuration from the text of a main.cf alone, for tests and for settings that are in no file. */
   static fromText(mainCf: string, options: LoadOptions = {}): Configuration {
     const nothing = { entries: [], warnings: [] };
-    return Configuration.#assemble('.', parseMainCf(mainCf, 'main.cf'), nothing, {
+    return Configuration.#assemble('', parseMainCf(mainCf, 'main.cf'), nothing, {
       environment: new Map(),
       ...options,
     });
@@ -88,6 +93,7 @@ export class Configuration {
       warnings: [...mainCf.warnings, ...masterCf.warnings],
       environment: options.environment ?? readEnvironment().parameters,
       host: () => (host ??= readHost()),
+      program: options.program,
     };
     return new Configuration(source, options.overrides ?? new Map());
   }
@@ -152,7 +158,9 @@ export class Configuration {
 
   /** Items separated by commas or blanks; text in `{ }` is one item, with its braces. */
   list(name: string, options: { readonly stripBraces?: boolean } = {}): string[] {
-    return splitList(this.text(name), options);
+    const text = this.text(name);
+    if (options.stripBraces !== true) return splitOutsideBraces(text);
+    return splitParameterList(text, (error) => this.#fail(name, `balanced braces (${error})`));
   }
 
   /** Expands text that refers to parameters; `name` says in messages where it stands. */
@@ -251,6 +259,11 @@ export class Configuration {
   #lookup(name: string): string | undefined {
     const set = this.raw(name);
     if (set !== undefined) return set;
+    return this.defaultOf(name);
+  }
+
+  /** The unexpanded default of a name: from the host, the table, or the default of all transports. */
+  defaultOf(name: string): string | undefined {
     const derived = this.#fromHost(name);
     if (derived !== undefined) return derived;
     const parameter = parameters.get(name);
@@ -268,7 +281,9 @@ export class Configuration {
       case 'mynetworks':
         return defaultMynetworks(this.text('mynetworks_style'), this.#receivingAddresses());
       case 'config_directory':
-        return this.directory;
+        return this.directory === '' ? undefined : this.directory;
+      case 'process_name':
+        return this.#source.program;
       case 'process_id':
         return String(process.pid);
       default:

@@ -4,6 +4,8 @@
  * is reported together with references to names that nobody sets and with names that are going away. Pure.
  * @see postconf(1)
  */
+
+import { splitOutsideBraces } from '../util/split.ts';
 import { databaseParameterNames } from './database-parameters.ts';
 import { deprecationOf, isLegacyName, isRemovedName } from './deprecated.ts';
 import { namesIn } from './expand.ts';
@@ -11,7 +13,6 @@ import { comparisons, functions } from './expressions.ts';
 import type { MasterEntry } from './master-cf.ts';
 import { parameters } from './parameters.ts';
 import { serviceParameters } from './service-parameters.ts';
-import { splitList } from './split.ts';
 
 export interface NameReport {
   /** References to names that are not set, assignments to read-only names, braces that do not match. */
@@ -60,7 +61,7 @@ export function nameUse(files: Files): NameUse {
   for (const [name, value] of mainSettings) {
     if (readOnlyNames.has(name)) wrongInMain.push(`${mainPath}: read-only parameter assignment: ${name}=${value}`);
     const references = namesIn(value, functions, comparisons);
-    if (name === 'smtpd_restriction_classes') references.push(...splitList(value));
+    if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
     for (const reference of references) {
       referredByMain.add(reference);
       if (!main.has(reference) && !isKnown(reference) && !setByMaster.has(reference))
@@ -77,7 +78,7 @@ export function nameUse(files: Files): NameUse {
       if (readOnlyNames.has(name))
         wrongInMaster.push(`${masterPath}: read-only parameter assignment: ${name}=${value}`);
       const references = namesIn(value, functions, comparisons);
-      if (name === 'smtpd_restriction_classes') references.push(...splitList(value));
+      if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
       references.push(...databaseParameterNames(value, () => {}).filter((one) => overrides.has(one) || main.has(one)));
       for (const reference of references) {
         if (overrides.has(reference)) local.add(reference);

@@ -3,7 +3,7 @@
  * empty line, and so on. Each line is echoed; each pattern is expanded and its status and result printed.
  */
 import { type ExpandOptions, expand } from '../../lib/config/expand.ts';
-import { splitNameValue } from '../../lib/config/split.ts';
+import { splitNameValue } from '../../lib/util/split.ts';
 
 export function runExpansionScript(
   adapter: string,

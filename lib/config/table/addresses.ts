@@ -17,7 +17,7 @@ export const addresses: readonly ParameterRow[] = [
   ['canonical_classes', 'string', 'envelope_sender, envelope_recipient, header_sender, header_recipient', '', '2.2', 'cleanup', 'Which addresses canonical_maps applies to.'],
   ['canonical_maps', 'string', '', '', '', 'cleanup smtpd', 'Tables that rewrite addresses in envelopes and headers.'],
   ['cleanup_replace_stray_cr_lf', 'bool', 'yes', '', '', 'cleanup', ''],
-  ['delay_warning_time', 'time', '0h', '1..', '', 'cleanup postalias postqueue sendmail', 'Age at which the sender is told that mail is delayed; zero is off.'],
+  ['delay_warning_time', 'time', '0h', '0..', '', 'cleanup postalias postqueue sendmail', 'Age at which the sender is told that mail is delayed; zero is off.'],
   ['detect_8bit_encoding_header', 'bool', 'yes', '', '2.5', 'cleanup', ''],
   ['disable_mime_input_processing', 'bool', 'no', '', '2.0', 'cleanup', 'Do not parse MIME structure of incoming mail.'],
   ['duplicate_filter_limit', 'int', '1000', '1..', '', 'cleanup local showq', ''],

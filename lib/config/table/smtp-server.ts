@@ -26,7 +26,7 @@ export const smtpServer: readonly ParameterRow[] = [
   ['address_verify_sender', 'string', '$double_bounce_sender', '', '2.1', 'smtpd verify', 'Envelope sender used for address probes.'],
   ['address_verify_sender_dependent_default_transport_maps', 'string', '$sender_dependent_default_transport_maps', '', '2.7', 'trivial-rewrite verify', ''],
   ['address_verify_sender_dependent_relayhost_maps', 'string', '$sender_dependent_relayhost_maps', '', '2.3', 'trivial-rewrite verify', ''],
-  ['address_verify_sender_ttl', 'time', '0s', '1..', '2.9', 'smtpd verify', ''],
+  ['address_verify_sender_ttl', 'time', '0s', '0..', '2.9', 'smtpd verify', ''],
   ['address_verify_service_name', 'string', 'verify', '', '', 'smtpd', ''],
   ['address_verify_transport_maps', 'string', '$transport_maps', '', '2.1', 'trivial-rewrite verify', ''],
   ['address_verify_virtual_transport', 'string', '$virtual_transport', '', '2.1', 'trivial-rewrite verify', ''],

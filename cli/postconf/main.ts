@@ -1,0 +1,127 @@
+/**
+ * postconf: shows and edits main.cf and master.cf, and says which names in them mean nothing.
+ *
+ * Reads main.cf and master.cf of the directory given with -c, else of MAIL_CONFIG. Edits replace a file as a whole.
+ * Ends with 1 after an error, which it writes to standard error as `postconf: fatal: …`.
+ * @see postconf(1)
+ */
+import { moreAboutDeprecation } from '../../lib/config/deprecated.ts';
+import { readEnvironment } from '../../lib/config/environment.ts';
+import { type MasterEntry, MasterFieldError, readMasterCf } from '../../lib/config/master-cf.ts';
+import { serviceParameters } from '../../lib/config/service-parameters.ts';
+import { Configuration } from '../../lib/config/settings.ts';
+import { type NameReport, nameUse } from '../../lib/config/unused.ts';
+import { FatalError } from '../../lib/util/errors.ts';
+import { editFile } from './edit-file.ts';
+import { editMainText, parseMainEdits } from './edit-main.ts';
+import { editMasterText, parseMasterEdits } from './edit-master.ts';
+import { listing } from './listings.ts';
+import { showMainSettings } from './main-settings.ts';
+import { type Shown, showEntries, showFields, showParameters } from './master-entries.ts';
+import { type Options, parseOptions } from './options.ts';
+
+export interface CommandStreams {
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** Where lines go. */
+interface Output {
+  readonly line: (text: string) => void;
+  readonly warn: (text: string) => void;
+}
+
+/** Runs the command; the result is its exit status. */
+export async function main(argv: readonly string[], io: CommandStreams): Promise<number> {
+  const output: Output = {
+    line: (text) => void io.stdout.write(`${text}\n`),
+    warn: (text) => void io.stderr.write(`postconf: warning: ${text}\n`),
+  };
+  try {
+    await run(parseOptions(argv), io.environment, output);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof FatalError)) throw error;
+    const message = error instanceof MasterFieldError ? error.problem : error.message;
+    io.stderr.write(`postconf: fatal: ${message}\n`);
+    return 1;
+  }
+}
+
+async function run(options: Options, variables: NodeJS.ProcessEnv, output: Output): Promise<void> {
+  const directory = options.configDirectory ?? readEnvironment(variables).configDirectory;
+  if (options.listing !== undefined) {
+    for (const line of await listing(options, directory, output.warn)) output.line(line);
+  } else if (options.action !== 'show') edit(options, directory, output);
+  else if (options.defaults) showDefaults(options, directory, output);
+  else show(options, directory, readEnvironment(variables).parameters, output);
+}
+
+function edit(options: Options, directory: string, { warn }: Output): void {
+  if (options.operands.length === 0) throw new FatalError('-e, -X, or -# requires a name or name=value argument');
+  if (options.subject === 'main') {
+    const path = `${directory}/main.cf`;
+    const edits = parseMainEdits(options.action, options.operands, warn);
+    editFile(path, (text) => editMainText(text, options.action, edits, path, warn));
+    return;
+  }
+  const requests = parseMasterEdits(options);
+  editFile(`${directory}/master.cf`, (text) => editMasterText(text, requests, warn));
+}
+
+/** Built-in defaults, and those of the services in master.cf. main.cf is not read. */
+function showDefaults(options: Options, directory: string, output: Output): void {
+  const configuration = Configuration.fromText('', { program: 'postconf' });
+  const ofServices = options.classes.has('service')
+    ? serviceParameters(readMasterCf(`${directory}/master.cf`).entries)
+    : new Map();
+  const { lines, unknown } = showMainSettings(configuration, { ofServices, userDefined: new Set() }, options);
+  for (const line of lines) output.line(line);
+  for (const name of unknown) output.warn(`${name}: unknown parameter`);
+}
+
+function show(options: Options, directory: string, environment: ReadonlyMap<string, string>, output: Output): void {
+  const masterCf = readMasterCf(`${directory}/master.cf`);
+  const configuration = Configuration.load(directory, {
+    overrides: options.overrides,
+    environment,
+    program: 'postconf',
+  });
+  for (const warning of [...configuration.warnings]) output.warn(warning);
+  const names = nameUse({
+    main: new Map(
+      [...configuration.names(), ...options.overrides.keys()].map((name) => [name, configuration.raw(name) ?? '']),
+    ),
+    mainPath: `${directory}/main.cf`,
+    master: masterCf.entries,
+    masterPath: masterCf.path,
+  });
+  const reports = options.subject === 'main' ? [names.mainCf, names.masterCf] : [names.masterCf];
+  for (const report of reports) report.wrong.forEach(output.warn);
+  if (options.subject === 'main') {
+    const ofServices = serviceParameters(masterCf.entries);
+    const { lines, unknown } = showMainSettings(configuration, { ofServices, userDefined: names.userDefined }, options);
+    for (const line of lines) output.line(line);
+    for (const name of unknown) output.warn(`${name}: unknown parameter`);
+  } else {
+    const { lines, unmatched } = showMaster(masterCf.entries, configuration, options);
+    for (const line of lines) output.line(line);
+    for (const request of unmatched) output.warn(`unmatched request: "${request}"`);
+  }
+  warnOfNames(reports, output);
+}
+
+function showMaster(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {
+  if (options.subject === 'entries') return showEntries(entries, configuration, options);
+  if (options.subject === 'fields') return showFields(entries, configuration, options);
+  return showParameters(entries, configuration, options);
+}
+
+function warnOfNames(reports: readonly NameReport[], { warn }: Output): void {
+  for (const { unused } of reports) unused.forEach(warn);
+  const deprecated = reports.flatMap((report) => report.deprecated);
+  deprecated.forEach(warn);
+  if (deprecated.length > 0) warn(moreAboutDeprecation);
+}

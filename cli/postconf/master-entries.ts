@@ -1,0 +1,193 @@
+/**
+ * Shows master.cf: entries (-M), their fields (-F), their parameters (-P). Patterns are `service/type/rest`, each part a
+ * name or `*`; parts left out count as `*`.
+ */
+
+import { formatOverride, type MasterArgument, type MasterEntry, parseArguments } from '../../lib/config/master-cf.ts';
+import { parameters } from '../../lib/config/parameters.ts';
+import type { Configuration } from '../../lib/config/settings.ts';
+import { FatalError } from '../../lib/util/errors.ts';
+import type { Options } from './options.ts';
+import { foldWords, formatSetting } from './print.ts';
+
+export const fieldNames = [
+  'service',
+  'type',
+  'private',
+  'unprivileged',
+  'chroot',
+  'wakeup',
+  'process_limit',
+  'command',
+] as const;
+export type FieldName = (typeof fieldNames)[number];
+
+/** Columns at which the fields of a formatted entry begin. */
+const fieldColumns = [0, 11, 17, 25, 33, 41, 49, 57];
+const indent = '    ';
+
+/** The words of a command with its arguments, `-o` settings in their normal form. */
+export function commandWords(entry: Pick<MasterEntry, 'command' | 'arguments'>, expandValue = identity): string[] {
+  return [entry.command, ...normalArguments(entry, expandValue).flatMap(argumentWords)];
+}
+
+function identity(value: string): string {
+  return value;
+}
+
+function normalArguments(
+  entry: Pick<MasterEntry, 'arguments'>,
+  expandValue: (value: string) => string,
+): MasterArgument[] {
+  return parseArguments(entry.arguments, () => {}).map((argument) => {
+    if (argument.kind === 'argument' && argument.text.startsWith('{')) {
+      return { ...argument, text: `{${argument.text.slice(1, argument.text.endsWith('}') ? -1 : undefined).trim()}}` };
+    }
+    if (argument.kind !== 'override') return argument;
+    const value = expandValue(argument.value);
+    return { ...argument, value, text: formatOverride(argument.name, value) };
+  });
+}
+
+function argumentWords(argument: MasterArgument): string[] {
+  return argument.kind === 'override' ? ['-o', argument.text] : [argument.text];
+}
+
+/** An entry in columns: on one line, or with each `-o` on a line of its own and long lines folded. */
+export function formatEntry(entry: MasterEntry, fold: boolean, expandValue = identity): string {
+  let text = '';
+  for (const [index, name] of fieldNames.entries()) {
+    if (index > 0) text = `${text} `.padEnd(fieldColumns[index]!);
+    text += name === 'command' ? entry.command : entry.fields[name];
+  }
+  const items = normalArguments(entry, expandValue);
+  if (!fold) return [text, ...items.flatMap(argumentWords)].join(' ');
+  let plain: string[] = [];
+  let lines = '';
+  const flush = (): void => {
+    if (plain.length > 0)
+      lines += lines === '' ? foldWords(plain, true, text.length) : `\n${indent}${foldWords(plain, true, 0)}`;
+    plain = [];
+  };
+  for (const item of items) {
+    if (item.kind === 'override') {
+      flush();
+      lines += `\n${indent}-o ${item.text}`;
+    } else plain.push(item.text);
+  }
+  flush();
+  return text + lines;
+}
+
+/** Whether a pattern's parts match those of a name, part by part. */
+function matches(pattern: readonly string[], ...parts: readonly string[]): boolean {
+  return parts.every(
+    (part, index) => pattern[index] === undefined || pattern[index] === '*' || pattern[index] === part,
+  );
+}
+
+export interface Shown {
+  readonly lines: string[];
+  /** Requests that matched nothing. */
+  readonly unmatched: string[];
+}
+
+/** Settings of the process that an entry starts, for expansion of its `-o` values. */
+export function configurationOf(entry: MasterEntry, configuration: Configuration): Configuration {
+  const ofProcess = [
+    ['service_name', entry.name],
+    ['process_name', entry.command],
+  ] as const;
+  return configuration.withOverrides(new Map([...entry.overrides, ...ofProcess]));
+}
+
+function expander(entry: MasterEntry, configuration: Configuration, options: Options): (value: string) => string {
+  if (!options.expand) return identity;
+  const own = configurationOf(entry, configuration);
+  return (value) => own.expand(value, `-o of ${entry.name}/${entry.type}`);
+}
+
+/** Splits requests into their parts; at most `limit` of them. */
+function patternsOf(options: Options, limit: number, message: string): { text: string; parts: string[] }[] {
+  const requests = options.operands.length === 0 ? ['*'] : options.operands;
+  return requests.map((text) => {
+    const parts = text.split('/');
+    if (parts.length > limit) throw new FatalError(message);
+    return { text, parts };
+  });
+}
+
+/** Runs a request over all entries: what it prints for each. */
+function showEach(
+  entries: readonly MasterEntry[],
+  patterns: readonly { text: string; parts: string[] }[],
+  options: Options,
+  show: (entry: MasterEntry, pattern: string[]) => string[],
+): Shown {
+  const shown = patterns.map(({ parts }) =>
+    entries.map((entry) => (matches(parts, entry.name, entry.type) ? show(entry, parts) : [])),
+  );
+  const unmatched = patterns.filter((_, index) => shown[index]!.every((lines) => lines.length === 0));
+  return {
+    lines: entries.flatMap((_, index) => {
+      const lines: string[] = [];
+      for (const ofPattern of shown) {
+        const more = ofPattern[index]!;
+        lines.push(...(lines.length === 0 ? more : more.filter((line) => !lines.includes(line))));
+      }
+      return lines;
+    }),
+    unmatched: options.operands.length === 0 ? [] : unmatched.map(({ text }) => text),
+  };
+}
+
+export function showEntries(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {
+  const patterns = patternsOf(options, 2, '-M option requires service_name[/type]');
+  return showEach(entries, patterns, options, (entry) => {
+    const expandValue = expander(entry, configuration, options);
+    if (!options.json) return [formatEntry(entry, options.fold, expandValue)];
+    const { fields } = entry;
+    const columns = fieldNames.slice(0, -1).map((name) => fields[name]);
+    return [
+      formatSetting(
+        `${entry.name}/${entry.type}`,
+        [...columns, ...commandWords(entry, expandValue)].join(' '),
+        options,
+      ),
+    ];
+  });
+}
+
+export function showFields(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {
+  const patterns = patternsOf(options, 3, '-F option requires service_name[/type[/field]]');
+  for (const { parts } of patterns)
+    if (parts[2] !== undefined && parts[2] !== '*' && !(fieldNames as readonly string[]).includes(parts[2]))
+      throw new FatalError(`invalid service attribute name: "${parts[2]}"`);
+  return showEach(entries, patterns, options, (entry, pattern) =>
+    fieldNames
+      .filter((field) => matches(pattern, entry.name, entry.type, field))
+      .map((field) => {
+        const value =
+          field === 'command'
+            ? commandWords(entry, expander(entry, configuration, options)).join(' ')
+            : entry.fields[field];
+        return formatSetting(`${entry.name}/${entry.type}/${field}`, value, options);
+      }),
+  );
+}
+
+export function showParameters(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {
+  const patterns = patternsOf(options, 3, '-P option requires service_name[/type[/parameter]]');
+  return showEach(entries, patterns, options, (entry, pattern) => {
+    const own = configurationOf(entry, configuration);
+    const inherited = options.withInherited ? [...parameters.keys(), ...configuration.names()] : [];
+    return [...new Set([...entry.overrides.keys(), ...inherited])]
+      .filter((name) => matches(pattern, entry.name, entry.type, name))
+      .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+      .map((name) => {
+        const value = own.raw(name) ?? own.defaultOf(name) ?? '';
+        const expanded = options.expand && parameters.get(name)?.type !== 'raw' ? own.expand(value, name) : value;
+        return formatSetting(`${entry.name}/${entry.type}/${name}`, expanded, options);
+      });
+  });
+}
