@@ -136,13 +136,12 @@ function readAnswer<T extends RecordType>(packet: DecodedPacket, rcode: string, 
   const authentic = packet.flag_ad;
   let canonicalName = name;
   let ttl = LONGEST_TTL;
-  if (type !== 'CNAME') {
-    for (let aliases = 0; aliases < MOST_ALIASES; aliases++) {
-      const alias = answers.find((record) => record.type === 'CNAME' && normalName(record.name) === canonicalName);
-      if (alias === undefined || alias.type !== 'CNAME') break;
-      ttl = Math.min(ttl, alias.ttl ?? 0);
-      canonicalName = normalName(alias.data);
-    }
+  for (let aliases = 0; type !== 'CNAME'; aliases++) {
+    const alias = answers.find((record) => record.type === 'CNAME' && normalName(record.name) === canonicalName);
+    if (alias === undefined || alias.type !== 'CNAME') break;
+    if (aliases === MOST_ALIASES) return failed(name, 'retry', 'too many aliases');
+    ttl = Math.min(ttl, alias.ttl ?? 0);
+    canonicalName = normalName(alias.data);
   }
   const records: RecordData[T][] = [];
   for (const record of answers) {
