@@ -57,8 +57,11 @@ export function expandTemplate(
   const lookup = (name: string): string | undefined => {
     const time = templateTime(name, (parameter) => configuration.seconds(parameter));
     if (time !== undefined) {
-      if (time === '0') warn(`${template.origin}: $${name} in ${template.name} template is zero; use a smaller unit`);
-      return time;
+      // A time of zero switches the notice off; one that is only too small for the unit would tell nonsense.
+      if (time.units === 0 && time.seconds > 0) {
+        warn(`${template.origin}: $${name} in ${template.name} template is zero; use a smaller unit`);
+      }
+      return String(time.units);
     }
     if (!parameters.has(name) && !configuration.set(name)) {
       warn(`${template.origin}: unknown parameter $${name} in ${template.name} template`);

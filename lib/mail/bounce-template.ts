@@ -192,10 +192,11 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = {
 /** What `$delay_warning_time_hours` and its like stand for, in whole units; undefined for any other name. */
 export function templateTime(
   name: string,
-  seconds: (parameter: 'delay_warning_time' | 'maximal_queue_lifetime') => number,
-): string | undefined {
+  secondsOf: (parameter: 'delay_warning_time' | 'maximal_queue_lifetime') => number,
+): { readonly units: number; readonly seconds: number } | undefined {
   const found = /^(delay_warning_time|maximal_queue_lifetime)_([a-z]+)$/.exec(name);
   const unit = found === null ? undefined : UNIT_SECONDS[found[2]!];
   if (unit === undefined) return undefined;
-  return String(Math.floor(seconds(found![1] as 'delay_warning_time' | 'maximal_queue_lifetime') / unit));
+  const seconds = secondsOf(found![1] as 'delay_warning_time' | 'maximal_queue_lifetime');
+  return { units: Math.floor(seconds / unit), seconds };
 }

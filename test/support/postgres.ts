@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { migrate } from '../../lib/queue/migrate.ts';
 import { type ServerProcess, serverFolder, startServer } from './servers.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -75,9 +76,11 @@ async function preparedData(): Promise<string> {
   await run(program, args);
   const server = await start(making, data);
   await withClient(server.port, 'postgres', (client) => client.query(`create database ${TEMPLATE}`));
-  await withClient(server.port, TEMPLATE, async (client) => {
-    for (const text of texts) await client.query(text);
-  });
+  const pool = new pg.Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: TEMPLATE, max: 1 });
+  // A connection that is about to close may still hear of the end of the server.
+  pool.on('error', () => undefined);
+  await migrate(pool);
+  await pool.end();
   await server.process.kill('INT');
   // Whoever comes first wins; the others use what that one made.
   await rename(data, prepared).catch(async (error: NodeJS.ErrnoException) => {
