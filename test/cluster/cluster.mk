@@ -1,0 +1,12 @@
+# A real Kubernetes on this machine (test/cluster/README.md). VAR=dir moves its files, var/cluster unless given.
+cluster_var = $(if $(filter command environment,$(origin VAR)),$(VAR),var/cluster)
+
+.PHONY: cluster cluster-down cluster-thin
+cluster: ## bring up a Kubernetes of one node with Postfleet's images (first time up to 20 minutes)
+	@VAR='$(cluster_var)' bash test/cluster/up.sh
+
+cluster-down: ## stop that Kubernetes and remove its files
+	@VAR='$(cluster_var)' bash test/cluster/down.sh
+
+cluster-thin: cluster ## mail through plain manifests on it, while one pod of each kind is deleted
+	@VAR='$(cluster_var)' node --test --test-reporter=spec test/cluster/thin.test.ts
