@@ -115,7 +115,12 @@ test('the sender is told of a failure, with the message and what the server said
   assert.equal(envelope!.encoding, '7bit');
   assert.equal(envelope!.contentSize, content.length);
   assert.equal(options!.filterContent, false);
-  const notice = content.toString('latin1').replace(/(4Test\w+\.)\d+/g, '$1TIME');
+  const [received = '', ...rest] = content.toString('latin1').split(/(?=From: )/);
+  assert.match(
+    received,
+    new RegExp(`^Received: by mail\\.example\\.org \\(Postfix\\)\n\tid ${envelope!.queueId}; .*\n$`),
+  );
+  const notice = rest.join('').replace(/(4Test\w+\.)\d+/g, '$1TIME');
   assert.ok(
     notice.startsWith('From: Mail Delivery System <MAILER-DAEMON>\nSubject: Undelivered Mail Returned to Sender\n'),
   );

@@ -15,6 +15,9 @@ import {
   SubmitStatus,
 } from '../../lib/clients/protocols.ts';
 import { type AttachedOriginal, composeBounce, type ReportedRecipient } from '../../lib/mail/bounce-message.ts';
+import { mailDate } from '../../lib/mail/date.ts';
+import { createQueueIdGenerator } from '../../lib/mail/queue-id.ts';
+import { receivedHeader } from '../../lib/mail/received.ts';
 import { ContentMissing } from '../../lib/queue/content.ts';
 import { keyText, type MessageKey } from '../../lib/queue/message-key.ts';
 import {
@@ -69,6 +72,7 @@ interface Subject {
 export class Notifier {
   readonly #context: ServiceContext;
   readonly #settings: BounceSettings;
+  readonly #newQueueId = createQueueIdGenerator();
 
   constructor(context: ServiceContext, settings: BounceSettings) {
     this.#context = context;
@@ -163,14 +167,17 @@ export class Notifier {
     const retry = notice.template === 'delay' ? { willRetryUntil: arrivalTime + settings.queueLifetime * 1000 } : {};
     const recipients = records.map(reported);
     const to = notice.verp ? verpAddress(notice.to, recipients[0]!.address, envelope.verpDelimiters) : notice.to;
-    const { content, encoding } = composeBounce({
+    const now = Date.now();
+    const queueId = this.#newQueueId(BigInt(now) * 1000n);
+    const { myhostname, mailName } = settings;
+    const notified = composeBounce({
       template,
       introduction: notice.audience === 'postmaster' ? [] : introduction,
       postmasterCopy: notice.audience === 'postmaster',
       to,
-      myhostname: settings.myhostname,
-      mailName: settings.mailName,
-      boundaryTag: String(Math.floor(Date.now() / 1000)),
+      myhostname,
+      mailName,
+      boundaryTag: String(Math.floor(now / 1000)),
       message: {
         queueId: subject.queueId,
         sender: envelope.sender === '' ? settings.mailerDaemon : envelope.sender,
@@ -183,12 +190,16 @@ export class Notifier {
       recipients,
       original,
     });
+    // A notice has no client: the header says that this system made it.
+    const received = receivedHeader({ myhostname, mailName, queueId, date: mailDate(now) });
+    const content = Buffer.concat([Buffer.from(`${received}\n`), notified.content]);
     const reply = await this.#send({
       envelope: Envelope.fromPartial({
-        arrivalTime: Date.now() * 1000,
+        queueId,
+        arrivalTime: now * 1000,
         sender: notice.from,
         recipients: [{ address: to }],
-        encoding,
+        encoding: notified.encoding,
         smtputf8: envelope.smtputf8,
         contentSize: content.length,
         rewriteContext: 'local',
@@ -197,16 +208,16 @@ export class Notifier {
       }),
       content,
       options: {
-        // A notice has no client: the header says that this system made it.
-        prependReceived: true,
+        prependReceived: false,
         mapAddresses: true,
         filterContent: settings.filterContent,
         extractRecipients: false,
         smtpMilters: false,
       },
     });
-    this.#context.log.info(`${subject.queueId}: ${notice.audience} ${LOG_TEXT[notice.template]}: ${reply.queueId}`);
-    return reply.queueId;
+    const kept = reply.queueId || queueId;
+    this.#context.log.info(`${subject.queueId}: ${notice.audience} ${LOG_TEXT[notice.template]}: ${kept}`);
+    return kept;
   }
 
   /** Resolves where the notice is on disk, or a rule took it. Throws NotKept. */
