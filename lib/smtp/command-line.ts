@@ -33,12 +33,12 @@ export function commandWords(line: string): CommandWord[] {
       words.push({ text: line.slice(start), error: true });
       break;
     }
-    const error = line.charCodeAt(at) === LESS ? (at = closing(line, at + 1, GREATER)) < 0 : (at = wordEnd(line, at)) < 0;
-    if (error) {
-      words.push({ text: line.slice(start), error });
+    at = line.charCodeAt(at) === LESS ? closing(line, at + 1, GREATER) : wordEnd(line, at);
+    if (at < 0) {
+      words.push({ text: line.slice(start), error: true });
       break;
     }
-    words.push({ text: line.slice(start, at), error });
+    words.push({ text: line.slice(start, at), error: false });
     at = skipBlanks(line, at);
   }
   return words;

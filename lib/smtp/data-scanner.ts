@@ -32,7 +32,13 @@ const DOTTED = 4;
 /** After dot and CR at the start of a line. */
 const DOTTED_CARRIAGE = 5;
 
-type State = typeof START | typeof START_BARE | typeof INSIDE | typeof CARRIAGE | typeof DOTTED | typeof DOTTED_CARRIAGE;
+type State =
+  | typeof START
+  | typeof START_BARE
+  | typeof INSIDE
+  | typeof CARRIAGE
+  | typeof DOTTED
+  | typeof DOTTED_CARRIAGE;
 
 /** Up to this many bytes of a line are moved one by one: cheaper than two native calls. */
 const SHORT_LINE = 160;
@@ -116,25 +122,20 @@ export class DataScanner {
       }
       const lineStart = write;
       const short = Math.min(end, read + SHORT_LINE);
-      let byte = -1;
       if (read === write) {
-        while (read < short && (byte = buffer[read]!) !== LF) read += 1;
+        while (read < short && buffer[read] !== LF) read += 1;
         write = read;
       } else {
-        while (read < short && (byte = buffer[read]!) !== LF) {
-          buffer[write++] = byte;
-          read += 1;
-        }
+        while (read < short && buffer[read] !== LF) buffer[write++] = buffer[read++]!;
       }
-      if (byte !== LF && read < end) {
+      if (read === short && read < end && buffer[read] !== LF) {
         let stop = buffer.indexOf(LF, read);
         if (stop < 0 || stop > end) stop = end;
         if (read !== write) buffer.copyWithin(write, read, stop);
         write += stop - read;
         read = stop;
-        if (read < end) byte = LF;
       }
-      if (byte === LF && read < end) {
+      if (read < end) {
         read += 1;
         if (write > lineStart && buffer[write - 1] === CR) {
           write -= 1;

@@ -81,6 +81,12 @@ export class LineBuffer {
     return text(bytes, start, stop);
   }
 
+  /** Consumes bytes up to that place of `bytes`. */
+  skipTo(at: number): void {
+    this.at = at;
+    this.#searched = 0;
+  }
+
   clear(): void {
     this.bytes = EMPTY;
     this.at = 0;
@@ -90,7 +96,7 @@ export class LineBuffer {
 
 /** ASCII, which commands are, is decoded without a pass through the decoder of UTF-8. */
 function text(bytes: Buffer, start: number, stop: number): string {
-  const line = bytes.latin1Slice(start, stop);
+  const line = bytes.toString('latin1', start, stop);
   for (let index = 0; index < line.length; index++) {
     if (line.charCodeAt(index) > 127) return decodeBytes(bytes.subarray(start, stop));
   }

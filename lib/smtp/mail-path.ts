@@ -17,7 +17,7 @@ export type MailPath =
 
 /** Characters that stand for themselves in both parts of an address: by code below 128. */
 const PLAIN = new Uint8Array(128);
-for (const char of 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=/#$*?^`{|}~\'&') {
+for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=/#$*?^`{|}~'&") {
   PLAIN[char.charCodeAt(0)] = 1;
 }
 

@@ -50,7 +50,9 @@ export class ResolveCache {
       this.#keep(key, reply);
       return reply;
     } catch (error) {
-      this.#log.warning(`problem talking to service rewrite: ${error instanceof Error ? error.message : String(error)}`);
+      this.#log.warning(
+        `problem talking to service rewrite: ${error instanceof Error ? error.message : String(error)}`,
+      );
       this.#entries.delete(key);
       return { transport: '', nexthop: '', recipient: address, flags: ResolveFlag.FAIL };
     }

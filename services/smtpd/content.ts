@@ -1,0 +1,99 @@
+/**
+ * The content of one message as it is received: kept in memory up to the inline limit, streamed to cleanup(8) beyond it,
+ * and dropped where it grows larger than message_size_limit. Memory stays bounded whatever a client sends, in pieces of
+ * whatever size.
+ */
+import type { SubmitReply } from '../../lib/clients/protocols.ts';
+import type { ContentSink } from '../../lib/smtp/data-scanner.ts';
+import { ContentStream } from './content-stream.ts';
+
+export interface ContentLimits {
+  /** Bytes that are kept in memory. */
+  readonly inline: number;
+  /** message_size_limit; 0 for none. */
+  readonly message: number;
+}
+
+/** Pieces that are put together, so that content in tiny pieces does not cost an object each. */
+const MERGE = 128;
+
+/** The client went away, or the message is refused: cleanup(8) forgets what it got. */
+export class ContentAborted extends Error {
+  override readonly name = 'ContentAborted';
+}
+
+export class Content implements ContentSink {
+  readonly #limits: ContentLimits;
+  readonly #submitLarge: (content: AsyncIterable<Buffer>) => Promise<SubmitReply>;
+  readonly #onDrain: () => void;
+  #pieces: Buffer[] = [];
+  /** Pieces before this one are put together already. */
+  #merged = 0;
+  #stream: ContentStream | undefined;
+  #reply: Promise<SubmitReply> | undefined;
+
+  /** Bytes received, with those that were dropped. */
+  size = 0;
+  tooLarge = false;
+
+  /** `submitLarge` starts a submission of content beyond the inline limit; `onDrain` says that there is room again. */
+  constructor(
+    limits: ContentLimits,
+    submitLarge: (content: AsyncIterable<Buffer>) => Promise<SubmitReply>,
+    onDrain: () => void,
+  ) {
+    this.#limits = limits;
+    this.#submitLarge = submitLarge;
+    this.#onDrain = onDrain;
+  }
+
+  /** True where the reader of the content is behind: the socket must wait. */
+  get full(): boolean {
+    return this.#stream?.full ?? false;
+  }
+
+  write(piece: Buffer): void {
+    this.size += piece.length;
+    if (this.tooLarge) return;
+    if (this.#limits.message > 0 && this.size > this.#limits.message) {
+      this.tooLarge = true;
+      this.abort('message file too big');
+      return;
+    }
+    if (this.#stream !== undefined) {
+      this.#stream.push(piece);
+      return;
+    }
+    this.#pieces.push(piece);
+    if (this.#pieces.length - this.#merged >= MERGE) {
+      this.#pieces.push(Buffer.concat(this.#pieces.splice(this.#merged)));
+      this.#merged += 1;
+    }
+    if (this.size > this.#limits.inline) this.#stream = this.#startStream();
+  }
+
+  #startStream(): ContentStream {
+    const stream = new ContentStream(this.#onDrain);
+    for (const piece of this.#pieces) stream.push(piece);
+    this.#pieces = [];
+    this.#reply = this.#submitLarge(stream);
+    // Who awaits the end of data sees the failure; until then nobody does.
+    this.#reply.catch(() => undefined);
+    return stream;
+  }
+
+  /** All of it, where it was kept in memory; else the reply to the large submission. */
+  finish(): Buffer | Promise<SubmitReply> {
+    if (this.#stream !== undefined && this.#reply !== undefined) {
+      this.#stream.end();
+      return this.#reply;
+    }
+    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+  }
+
+  abort(reason: string): void {
+    this.#pieces = [];
+    this.#merged = 0;
+    this.#stream?.fail(new ContentAborted(reason));
+  }
+}

@@ -1,0 +1,314 @@
+/**
+ * What all sessions of a service share: settings, access policy, caches, clients of other services. Made once from the
+ * ServiceContext; tests give parts of their own in `overrides`.
+ */
+import { lookup, lookupService } from 'node:dns';
+import { promisify } from 'node:util';
+import type { Cleanup, Queue } from '../../lib/clients/protocols.ts';
+import { createQueueIdGenerator, type QueueIdGenerator } from '../../lib/mail/queue-id.ts';
+import type { ServiceContext } from '../../lib/server/context.ts';
+import type { Metrics } from '../../lib/server/metrics.ts';
+import type { Tracing } from '../../lib/server/tracing.ts';
+import { NamaddrList, StringList } from '../../lib/tables/match-list.ts';
+import { openMaps, openTable } from '../../lib/tables/open.ts';
+import { type Table, type TableContext, TableError } from '../../lib/tables/table.ts';
+import type { Log } from '../../lib/util/log.ts';
+import { ClientCounts } from './client-counts.ts';
+import { ehloReply, parseDiscard } from './ehlo-keywords.ts';
+import { type HostLookup, PeerNames } from './peer.ts';
+import { FreeSpace } from './queue-space.ts';
+import { ResolveCache } from './resolve-cache.ts';
+import type { RestrictionEnvironment } from './restrictions/environment.ts';
+import { AccessPolicy } from './restrictions/policy.ts';
+import type { MaybePromise } from './restrictions/verdict.ts';
+import type { Session } from './session.ts';
+import { compileSettings, type SmtpdSettings } from './settings.ts';
+import type { Transaction } from './transaction.ts';
+
+export interface Overrides {
+  readonly hosts?: HostLookup;
+}
+
+const lookupAddress = promisify(lookup);
+const lookupName = promisify(lookupService);
+
+/** The system's own name service: /etc/hosts first, as nsswitch.conf says. */
+const systemHosts: HostLookup = {
+  reverse: async (address) => {
+    const { hostname } = await lookupName(address, 0);
+    if (hostname === address) throw Object.assign(new Error('no name'), { code: 'ENOTFOUND' });
+    return [hostname];
+  },
+  addresses: async (name) => (await lookupAddress(name, { all: true })).map(({ address }) => address),
+};
+
+export class SmtpdContext implements AsyncDisposable {
+  readonly name: string;
+  readonly settings: SmtpdSettings;
+  /** The settings while every session is taken. */
+  readonly stressed: SmtpdSettings;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly policy: AccessPolicy;
+  readonly counts: ClientCounts;
+  readonly freeSpace: FreeSpace;
+  readonly signal: AbortSignal;
+  readonly discard: ReadonlySet<string>;
+  readonly #service: ServiceContext;
+  readonly #lists: SessionLists;
+  readonly #peers: PeerNames;
+  readonly #nextQueueId: QueueIdGenerator;
+  readonly #ehlo = new Map<string, string>();
+  readonly #sessions = new Set<Session>();
+
+  private constructor(service: ServiceContext, policy: AccessPolicy, lists: SessionLists, overrides: Overrides) {
+    const { configuration } = service;
+    this.name = service.name;
+    this.#service = service;
+    this.#lists = lists;
+    this.log = service.log;
+    this.metrics = service.metrics;
+    this.tracing = service.tracing;
+    this.signal = service.signal;
+    this.policy = policy;
+    this.settings = compileSettings(configuration);
+    this.stressed = compileSettings(configuration.withOverrides(new Map([['stress', 'yes']])));
+    const hosts = this.settings.peernameLookup ? (overrides.hosts ?? systemHosts) : undefined;
+    this.#peers = new PeerNames(hosts, (text) => this.log.warning(text));
+    this.#nextQueueId = createQueueIdGenerator();
+    this.counts = new ClientCounts(
+      () => service.clients.anvil(),
+      this.settings,
+      service.name,
+      service.log,
+      service.signal,
+    );
+    this.freeSpace = new FreeSpace(configuration.text('queue_directory'));
+    this.discard = parseDiscard(this.settings.discardEhloKeywords, (text) => this.log.warning(text)).discard;
+    service.signal.addEventListener('abort', () => this.#shutDown(), { once: true });
+  }
+
+  static async open(service: ServiceContext, overrides: Overrides = {}): Promise<SmtpdContext> {
+    const { configuration, log, signal } = service;
+    const tables = tableContext(service);
+    const resolved = new ResolveCache(service.clients.rewrite(), log);
+    const opened = new Map<string, Promise<Table>>();
+    const openOnce = (spec: string): Promise<Table> => {
+      const table = opened.get(spec) ?? openTable(spec, tables);
+      opened.set(spec, table);
+      return table;
+    };
+    const parents = configuration.list('parent_domain_matches_subdomains');
+    const clients = (parameter: string): Promise<NamaddrList> =>
+      NamaddrList.open(parameter, configuration.text(parameter), tables, {
+        parentDomains: parents.includes(parameter),
+      });
+    const environment: RestrictionEnvironment = {
+      configuration,
+      log,
+      softBounce: configuration.boolean('soft_bounce'),
+      tables,
+      mynetworks: await clients('mynetworks'),
+      resolve: (address, sender, rule) => resolved.resolve(address, sender, rule),
+      openTable: openOnce,
+    };
+    const lists: SessionLists = {
+      mynetworks: environment.mynetworks,
+      bareNewlineExclusions: await clients('smtpd_forbid_bare_newline_exclusions'),
+      eventExceptions: await clients('smtpd_client_event_limit_exceptions'),
+      xclientHosts: await clients('smtpd_authorized_xclient_hosts'),
+      xforwardHosts: await clients('smtpd_authorized_xforward_hosts'),
+      forbidden: await StringList.open(
+        'smtpd_forbidden_commands',
+        configuration.text('smtpd_forbidden_commands'),
+        tables,
+      ),
+      commandFilter: await openMaps('smtpd_command_filter', configuration.text('smtpd_command_filter'), tables),
+    };
+    signal.throwIfAborted();
+    return new SmtpdContext(service, await AccessPolicy.open(environment), lists, overrides);
+  }
+
+  cleanup(): Cleanup {
+    return this.#service.clients.cleanup();
+  }
+
+  queue(): Queue {
+    return this.#service.clients.queue();
+  }
+
+  /** Finds out who the client is, and gives the greeting. */
+  identify(session: Session): MaybePromise<string> {
+    this.#sessions.add(session);
+    this.metrics.connections.inc({ service: this.name });
+    this.metrics.sessions.inc({ service: this.name });
+    const { remoteAddress, remotePort } = session.socket;
+    const peer = this.#peers.peer(remoteAddress ?? 'unknown', remotePort ?? 0);
+    if (peer instanceof Promise) {
+      return peer.then((found) => {
+        session.identify(found);
+        return this.#connected(session);
+      });
+    }
+    session.identify(peer);
+    return this.#connected(session);
+  }
+
+  #connected(session: Session): MaybePromise<string> {
+    const { peer } = session.subject;
+    const port = this.settings.portLogging ? `:${peer.port}` : '';
+    this.log.info(`connect from ${session.client}${port}`);
+    const exempt = this.#listed(this.#lists.eventExceptions, session);
+    if (exempt instanceof Promise) return exempt.then((listed) => this.#countedConnection(session, listed));
+    return this.#countedConnection(session, exempt);
+  }
+
+  #countedConnection(session: Session, exempt: boolean): MaybePromise<string> {
+    session.counted = !exempt;
+    if (exempt || !this.counts.connections) return this.greet(session);
+    return this.counts.connect(session).then((refusal) => refusal ?? this.greet(session));
+  }
+
+  /** The greeting, after the restrictions for clients; also after XCLIENT. */
+  greet(session: Session): MaybePromise<string> {
+    const excluded = this.#listed(this.#lists.bareNewlineExclusions, session);
+    const mayXclient = this.#listed(this.#lists.xclientHosts, session);
+    const mayXforward = this.#listed(this.#lists.xforwardHosts, session);
+    const local = this.#listed(this.#lists.mynetworks, session);
+    const refusal = this.policy.connect(session.subject);
+    const finish = (noBareNewline: boolean, xclient: boolean, xforward: boolean, reply: string | undefined): string => {
+      session.bareNewlineExcluded = noBareNewline;
+      session.mayXclient ||= xclient;
+      session.mayXforward ||= xforward;
+      return reply ?? `220 ${this.settings.banner}`;
+    };
+    if (
+      excluded instanceof Promise ||
+      mayXclient instanceof Promise ||
+      mayXforward instanceof Promise ||
+      local instanceof Promise ||
+      refusal instanceof Promise
+    ) {
+      return Promise.all([excluded, mayXclient, mayXforward, refusal]).then((all) => finish(...all));
+    }
+    return finish(excluded, mayXclient, mayXforward, refusal);
+  }
+
+  /** A list that cannot be asked has nobody in it: the matching code has logged why. */
+  #listed(list: NamaddrList, session: Session): MaybePromise<boolean> {
+    if (list.isEmpty) return false;
+    const { name, address } = session.subject.peer;
+    try {
+      const listed = list.matches(name, address);
+      return listed instanceof Promise ? listed.catch(notAsked) : listed;
+    } catch (error) {
+      return notAsked(error);
+    }
+  }
+
+  /** The message gets its queue id: a first recipient is accepted. */
+  openMessage(session: Session, transaction: Transaction): void {
+    transaction.queueId = this.#nextQueueId(BigInt(transaction.arrivalTime));
+    session.subject.queueId = transaction.queueId;
+    const { peer, saslMethod, saslUsername } = session.subject;
+    const port = this.settings.portLogging ? `:${peer.port}` : '';
+    let line = `${transaction.queueId}: client=${session.client}${port}`;
+    if (saslUsername !== '') line += `, sasl_method=${saslMethod}, sasl_username=${saslUsername}`;
+    this.log.info(line);
+    transaction.span = this.tracing.start('smtpd message', undefined, {
+      'postfleet.queue_id': transaction.queueId,
+      'client.address': peer.address,
+    });
+  }
+
+  ehlo(session: Session): string {
+    const offer = { xclient: session.mayXclient, xforward: session.mayXforward };
+    const key = `${offer.xclient} ${offer.xforward}`;
+    let reply = session.discard === this.discard ? this.#ehlo.get(key) : undefined;
+    if (reply === undefined) {
+      reply = ehloReply(this.settings, session.discard, offer);
+      if (session.discard === this.discard) this.#ehlo.set(key, reply);
+    }
+    return reply;
+  }
+
+  /** smtpd_forbidden_commands */
+  isForbidden(verb: string): MaybePromise<boolean> {
+    try {
+      const found = this.#lists.forbidden.matches(verb);
+      return found instanceof Promise ? found.catch(notAsked) : found;
+    } catch (error) {
+      return notAsked(error);
+    }
+  }
+
+  /** smtpd_command_filter: another line in place of the one that came. */
+  filterCommand(line: string): MaybePromise<string> {
+    const maps = this.#lists.commandFilter;
+    if (maps.isEmpty) return line;
+    const keep = (error: unknown): string => {
+      notAsked(error);
+      return line;
+    };
+    try {
+      const found = maps.lookup(line);
+      return found instanceof Promise ? found.then((text) => text ?? line, keep) : (found ?? line);
+    } catch (error) {
+      return keep(error);
+    }
+  }
+
+  /** A reply as it leaves: refusals get their footer. */
+  decorate(_session: Session, reply: string): string {
+    return reply;
+  }
+
+  disconnected(session: Session): void {
+    this.#sessions.delete(session);
+    this.metrics.sessions.dec({ service: this.name });
+    if (session.counted && this.counts.connections) this.counts.disconnect(session);
+  }
+
+  /** The settings for the next session: others where every process of a Postfix would be busy. */
+  settingsNow(): SmtpdSettings {
+    return this.#sessions.size >= this.#service.processLimit ? this.stressed : this.settings;
+  }
+
+  #shutDown(): void {
+    for (const session of this.#sessions) session.shutDown();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { forbidden, commandFilter, ...clients } = this.#lists;
+    await forbidden.close();
+    await commandFilter.close();
+    for (const list of Object.values(clients)) await list.close();
+  }
+}
+
+interface SessionLists {
+  readonly mynetworks: NamaddrList;
+  readonly bareNewlineExclusions: NamaddrList;
+  readonly eventExceptions: NamaddrList;
+  readonly xclientHosts: NamaddrList;
+  readonly xforwardHosts: NamaddrList;
+  readonly forbidden: StringList;
+  readonly commandFilter: Awaited<ReturnType<typeof openMaps>>;
+}
+
+function notAsked(error: unknown): false {
+  if (error instanceof TableError) return false;
+  throw error;
+}
+
+function tableContext(service: ServiceContext): TableContext {
+  const { configuration, log, signal } = service;
+  return {
+    directory: configuration.directory,
+    warn: (text) => log.warning(text),
+    error: (text) => log.error(text),
+    signal,
+    parameter: (name) => configuration.raw(name),
+  };
+}

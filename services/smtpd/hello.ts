@@ -1,0 +1,43 @@
+/** HELO and EHLO (RFC 5321 section 4.1.1.1): who the client says it is, and what this server offers. */
+import type { CommandWord } from '../../lib/smtp/command-line.ts';
+import { printable } from '../../lib/util/byte-text.ts';
+import { resetTransaction } from './housekeeping.ts';
+import type { MaybePromise } from './restrictions/verdict.ts';
+import type { Session } from './session.ts';
+
+export function helo(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
+  if (words.length < 2) return '501 5.5.4 Syntax: HELO hostname';
+  return hello(session, words, 'HELO', () => `250 ${session.settings.myhostname}`);
+}
+
+export function ehlo(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
+  if (words.length < 2) return '501 5.5.4 Syntax: EHLO hostname';
+  return hello(session, words, 'EHLO', () => {
+    session.pipelining = !session.discard.has('pipelining');
+    return session.context.ehlo(session);
+  });
+}
+
+function hello(
+  session: Session,
+  words: readonly CommandWord[],
+  stage: 'HELO' | 'EHLO',
+  accept: () => string,
+): MaybePromise<string> {
+  const { subject, context } = session;
+  resetTransaction(session);
+  const name = words
+    .slice(1)
+    .map((word) => word.text)
+    .join(' ');
+  subject.heloName = printable(name);
+  subject.protocol = stage === 'HELO' ? 'SMTP' : 'ESMTP';
+  session.pipelining = false;
+  const refusal = context.policy.helo(subject, stage);
+  const answer = (reply: string | undefined): string => {
+    if (reply === undefined) return accept();
+    subject.heloName = '';
+    return reply;
+  };
+  return refusal instanceof Promise ? refusal.then(answer) : answer(refusal);
+}

@@ -1,0 +1,59 @@
+/**
+ * The keys under which access(5) tables are asked, in their order: host names with their parent domains, addresses with
+ * the networks above them, mail addresses with and without extension.
+ */
+import { stripAddress } from '../../../lib/mail/strip-address.ts';
+import type { RestrictionEnvironment } from './environment.ts';
+
+export interface Key {
+  readonly key: string;
+  /** A part of what is looked for: tables of patterns see whole names only. */
+  readonly partial: boolean;
+}
+
+/** A name, then the domains above it: `parent`, or `.parent` where smtpd_access_maps is not among those that match so. */
+export function nameKeys(environment: RestrictionEnvironment): (name: string) => Key[] {
+  const plain = environment.configuration.list('parent_domain_matches_subdomains').includes('smtpd_access_maps');
+  return (name) => {
+    const keys: Key[] = [{ key: name, partial: false }];
+    for (let dot = name.indexOf('.', 1); dot >= 0 && dot + 1 < name.length; dot = name.indexOf('.', dot + 1)) {
+      keys.push({ key: name.slice(plain ? dot + 1 : dot), partial: true });
+    }
+    return keys;
+  };
+}
+
+/** 192.0.2.1, 192.0.2, 192.0, 192; groups of IPv6 likewise. */
+export function addressKeys(address: string): Key[] {
+  const keys: Key[] = [{ key: address, partial: false }];
+  const separator = address.includes(':') ? ':' : '.';
+  let rest = address;
+  for (let at = rest.lastIndexOf(separator); at > 0; at = rest.lastIndexOf(separator)) {
+    rest = rest.slice(0, at);
+    while (rest.endsWith(':')) rest = rest.slice(0, -1);
+    if (rest !== '') keys.push({ key: rest, partial: true });
+  }
+  return keys;
+}
+
+/** user+ext@domain, user@domain, domain and those above it, user+ext@, user@. */
+export function mailKeys(environment: RestrictionEnvironment): (address: string) => Key[] {
+  const names = nameKeys(environment);
+  const { configuration } = environment;
+  const delimiter = configuration.text('recipient_delimiter');
+  const options = {
+    doubleBounceSender: configuration.text('double_bounce_sender'),
+    ownerRequestSpecial: configuration.boolean('owner_request_special'),
+  };
+  return (address) => {
+    const keys: Key[] = [{ key: address, partial: false }];
+    const stripped = stripAddress(address, delimiter, options)?.stripped;
+    if (stripped !== undefined) keys.push({ key: stripped, partial: true });
+    const at = address.lastIndexOf('@');
+    if (at < 0) return keys;
+    for (const { key } of names(address.slice(at + 1))) if (key !== '') keys.push({ key, partial: true });
+    keys.push({ key: address.slice(0, at + 1), partial: true });
+    if (stripped !== undefined) keys.push({ key: stripped.slice(0, stripped.lastIndexOf('@') + 1), partial: true });
+    return keys;
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * Compiles the text of a restriction list (smtpd_recipient_restrictions and its like, and the values of access tables)
+ * into checks. What is wrong with a restriction is found when it runs, as in Postfix: a warning, and 451 4.3.5 for the
+ * client; a list that is never reached does no harm.
+ */
+import { splitOutsideBraces } from '../../../lib/util/split.ts';
+import { accessRestrictions, tableRestriction } from './access.ts';
+import { destinationRestrictions } from './destination.ts';
+import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
+import { evaluate } from './evaluate.ts';
+import { genericRestrictions } from './generic.ts';
+import { removedRestrictions } from './removed.ts';
+import { syntaxRestrictions } from './syntax.ts';
+import { unlistedRestrictions } from './unlisted.ts';
+import { serverError } from './verdict.ts';
+
+const RESTRICTIONS: RestrictionTable = {
+  ...genericRestrictions,
+  ...destinationRestrictions,
+  ...syntaxRestrictions,
+  ...unlistedRestrictions,
+  ...accessRestrictions,
+  ...removedRestrictions,
+};
+
+/** Restrictions after these never run. */
+const FINAL = new Set(['permit', 'reject', 'defer']);
+
+/** How deep restriction classes and access tables may refer to each other. */
+const DEPTH = 100;
+
+export async function compileRestrictions(
+  environment: RestrictionEnvironment,
+  kind: ListKind,
+  text: string,
+  depth = 0,
+): Promise<readonly Check[]> {
+  if (depth > DEPTH) {
+    environment.log.warning(`restriction class recursion limit reached`);
+    return [(subject) => serverError(environment, subject)];
+  }
+  const words = splitOutsideBraces(text).map((word) => (word.startsWith('{') ? word.slice(1, -1).trim() : word));
+  const classes = new Set(environment.configuration.list('smtpd_restriction_classes'));
+  const checks: Check[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    const name = word.toLowerCase();
+    if (name === 'warn_if_reject') {
+      const rest = words.slice(at + 1);
+      if (rest.length === 0) environment.log.warning('missing restriction after warn_if_reject');
+      checks.push(warnOnly((await compileRestrictions(environment, kind, rest.join(' '), depth + 1)).slice(0, 1)));
+      at += (RESTRICTIONS[rest[0]?.toLowerCase() ?? '']?.argument ?? false) ? 2 : 1;
+      continue;
+    }
+    const restriction = Object.hasOwn(RESTRICTIONS, name) ? RESTRICTIONS[name] : undefined;
+    if (restriction !== undefined) {
+      const argument = restriction.argument ? words[++at] : '';
+      checks.push(await make(environment, kind, restriction, name, argument));
+      const next = words[at + 1];
+      if (FINAL.has(name) && next !== undefined) {
+        environment.log.warning(`restriction \`${next}' after \`${word}' is ignored`);
+      }
+    } else if (word.includes(':') && !word.includes('=')) {
+      checks.push(await make(environment, kind, tableRestriction(kind), word, word));
+    } else if (classes.has(word)) {
+      const inner = await compileRestrictions(environment, kind, environment.configuration.text(word), depth + 1);
+      checks.push((subject) => evaluate(inner, subject));
+    } else if (word.includes(':')) {
+      checks.push(await make(environment, kind, tableRestriction(kind), word, word));
+    } else {
+      checks.push((subject) => {
+        environment.log.warning(`unknown smtpd restriction: "${word}"`);
+        return serverError(environment, subject);
+      });
+    }
+  }
+  return checks;
+}
+
+async function make(
+  environment: RestrictionEnvironment,
+  kind: ListKind,
+  restriction: Restriction,
+  name: string,
+  argument: string | undefined,
+): Promise<Check> {
+  if (argument !== undefined) return await restriction.make(environment, kind, argument);
+  return (subject) => {
+    environment.log.warning(`restriction ${name} requires an argument`);
+    return serverError(environment, subject);
+  };
+}
+
+/** Runs a restriction whose refusal is only logged. */
+function warnOnly(checks: readonly Check[]): Check {
+  return (subject) => {
+    subject.warnIfReject = true;
+    const verdict = evaluate(checks, subject);
+    if (!(verdict instanceof Promise)) {
+      subject.warnIfReject = false;
+      return verdict;
+    }
+    return verdict.finally(() => {
+      subject.warnIfReject = false;
+    });
+  };
+}

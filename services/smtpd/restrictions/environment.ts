@@ -1,0 +1,34 @@
+/**
+ * What restrictions are made from: the settings, the lists and the services that they ask. Made once when the service
+ * opens; a reload makes another one.
+ */
+import type { ResolveReply } from '../../../lib/clients/protocols.ts';
+import type { Configuration } from '../../../lib/config/settings.ts';
+import type { NamaddrList } from '../../../lib/tables/match-list.ts';
+import type { Table, TableContext } from '../../../lib/tables/table.ts';
+import type { Subject } from './subject.ts';
+import type { MaybePromise, RefusalSettings, Verdict } from './verdict.ts';
+
+export interface RestrictionEnvironment extends RefusalSettings {
+  readonly configuration: Configuration;
+  readonly tables: TableContext;
+  readonly mynetworks: NamaddrList;
+  /** trivial-rewrite(8): never rejects, a failure is a flag of the reply. */
+  resolve(address: string, sender: string, rule: 'local' | 'remote'): MaybePromise<ResolveReply>;
+  /** Opens a table once, however many restrictions name it. */
+  openTable(spec: string): Promise<Table>;
+}
+
+/** The list that a restriction stands in: it decides what a bare `reject` refuses. */
+export type ListKind = 'client' | 'helo' | 'sender' | 'recipient' | 'relay' | 'data' | 'end-of-data' | 'etrn';
+
+/** One restriction, ready to run. */
+export type Check = (subject: Subject) => MaybePromise<Verdict>;
+
+/** Makes a restriction; `argument` is the word after its name where it takes one. */
+export interface Restriction {
+  readonly argument?: true;
+  make(environment: RestrictionEnvironment, kind: ListKind, argument: string): Check | Promise<Check>;
+}
+
+export type RestrictionTable = Readonly<Record<string, Restriction>>;

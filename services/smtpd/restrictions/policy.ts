@@ -1,0 +1,192 @@
+/**
+ * The access policy of a server: which lists of restrictions run at which stage of a session, and what their outcome is
+ * for the client. See SMTPD_ACCESS_README.
+ *
+ * With smtpd_delay_reject, the lists of the client, HELO and sender run when the first recipient comes, and again for each
+ * further one. "Defer if permitted" of a stage holds for the stages behind it.
+ */
+import { FatalError } from '../../../lib/util/errors.ts';
+import { compileRestrictions } from './compile.ts';
+import type { Check, RestrictionEnvironment } from './environment.ts';
+import { evaluate } from './evaluate.ts';
+import type { Stage, Subject } from './subject.ts';
+import { unlistedCheck } from './unlisted.ts';
+import { isRefusal, logAction, type MaybePromise, type Verdict } from './verdict.ts';
+
+/** The reply that refuses, or undefined where the client may go on. */
+export type Outcome = string | undefined;
+
+interface Lists {
+  readonly client: readonly Check[];
+  readonly helo: readonly Check[];
+  readonly sender: readonly Check[];
+  readonly relay: readonly Check[];
+  readonly recipient: readonly Check[];
+  readonly data: readonly Check[];
+  readonly endOfData: readonly Check[];
+  readonly etrn: readonly Check[];
+}
+
+/** One of these in the lists for recipients is what keeps a server from relaying for everybody. */
+const RELAY_GUARDS = new Set([
+  'reject_unauth_destination',
+  'defer_unauth_destination',
+  'reject',
+  'defer',
+  'defer_if_permit',
+  'check_relay_domains',
+]);
+
+export class AccessPolicy {
+  readonly #environment: RestrictionEnvironment;
+  readonly #lists: Lists;
+  readonly #delay: boolean;
+  readonly #stages: { readonly rcpt: readonly (readonly Check[])[]; readonly delayed: readonly (readonly Check[])[] };
+
+  private constructor(
+    environment: RestrictionEnvironment,
+    lists: Lists,
+    unlisted: { recipient?: Check; sender?: Check },
+  ) {
+    this.#environment = environment;
+    this.#lists = lists;
+    const { configuration } = environment;
+    this.#delay = configuration.boolean('smtpd_delay_reject');
+    const guards = configuration.boolean('smtpd_relay_before_recipient_restrictions')
+      ? [lists.relay, lists.recipient]
+      : [lists.recipient, lists.relay];
+    const sender = unlisted.sender === undefined ? [] : [[unlisted.sender]];
+    const recipient = unlisted.recipient === undefined ? [] : [[unlisted.recipient]];
+    const early = this.#delay ? [lists.client, lists.helo, lists.sender] : [];
+    const notEmpty = (list: readonly Check[]) => list.length > 0;
+    this.#stages = {
+      rcpt: [...early, ...guards, ...(this.#delay ? sender : []), ...recipient].filter(notEmpty),
+      delayed: [...(this.#delay ? [] : [lists.sender, ...sender])].filter(notEmpty),
+    };
+  }
+
+  /** Throws FatalError where nothing would keep the server from being an open relay. */
+  static async open(environment: RestrictionEnvironment, options: { guarded?: boolean } = {}): Promise<AccessPolicy> {
+    const { configuration } = environment;
+    const text = (parameter: string) => configuration.text(parameter);
+    if (options.guarded ?? true) requireRelayGuard(environment);
+    const lists: Lists = {
+      client: await compileRestrictions(environment, 'client', text('smtpd_client_restrictions')),
+      helo: await compileRestrictions(environment, 'helo', text('smtpd_helo_restrictions')),
+      sender: await compileRestrictions(environment, 'sender', text('smtpd_sender_restrictions')),
+      relay: await compileRestrictions(environment, 'relay', text('smtpd_relay_restrictions')),
+      recipient: await compileRestrictions(environment, 'recipient', text('smtpd_recipient_restrictions')),
+      data: await compileRestrictions(environment, 'data', text('smtpd_data_restrictions')),
+      endOfData: await compileRestrictions(environment, 'end-of-data', text('smtpd_end_of_data_restrictions')),
+      etrn: await compileRestrictions(environment, 'etrn', text('smtpd_etrn_restrictions')),
+    };
+    return new AccessPolicy(environment, lists, {
+      ...(configuration.boolean('smtpd_reject_unlisted_recipient')
+        ? { recipient: await unlistedCheck(environment, 'recipient') }
+        : {}),
+      ...(configuration.boolean('smtpd_reject_unlisted_sender')
+        ? { sender: await unlistedCheck(environment, 'sender') }
+        : {}),
+    });
+  }
+
+  connect(subject: Subject): MaybePromise<Outcome> {
+    subject.carried = undefined;
+    subject.stage = 'CONNECT';
+    return this.#delay ? undefined : this.#run(subject, [this.#lists.client], []);
+  }
+
+  helo(subject: Subject, stage: 'HELO' | 'EHLO'): MaybePromise<Outcome> {
+    subject.stage = stage;
+    return this.#delay ? undefined : this.#run(subject, [this.#lists.helo], ['CONNECT']);
+  }
+
+  mail(subject: Subject): MaybePromise<Outcome> {
+    subject.stage = 'MAIL';
+    subject.senderListed = false;
+    return this.#delay ? undefined : this.#run(subject, this.#stages.delayed, ['CONNECT', 'HELO', 'EHLO']);
+  }
+
+  /** Also for VRFY, which asks whether mail would be taken. */
+  rcpt(subject: Subject, stage: 'RCPT' | 'VRFY' = 'RCPT'): MaybePromise<Outcome> {
+    subject.stage = stage;
+    // RFC 5321 section 4.5.1: a postmaster can always be written to.
+    if (subject.recipient?.toLowerCase() === 'postmaster') return undefined;
+    subject.recipientListed = false;
+    subject.senderListed = false;
+    return this.#run(subject, this.#stages.rcpt, ['CONNECT', 'HELO', 'EHLO', 'MAIL']);
+  }
+
+  data(subject: Subject): MaybePromise<Outcome> {
+    if (this.#lists.data.length === 0) return undefined;
+    subject.stage = 'DATA';
+    return this.#run(subject, [this.#lists.data], []);
+  }
+
+  endOfData(subject: Subject): MaybePromise<Outcome> {
+    if (this.#lists.endOfData.length === 0) return undefined;
+    subject.stage = 'END-OF-MESSAGE';
+    return this.#run(subject, [this.#lists.endOfData], []);
+  }
+
+  etrn(subject: Subject): MaybePromise<Outcome> {
+    subject.stage = 'ETRN';
+    const early = this.#delay ? [this.#lists.client, this.#lists.helo] : [];
+    return this.#run(subject, [...early, this.#lists.etrn], ['CONNECT', 'HELO', 'EHLO']);
+  }
+
+  #run(subject: Subject, lists: readonly (readonly Check[])[], earlier: readonly Stage[]): MaybePromise<Outcome> {
+    if (subject.deferIfPermit !== undefined || subject.deferIfReject !== undefined || subject.carried !== undefined) {
+      const left = subject.carried;
+      subject.deferIfPermit = undefined;
+      subject.deferIfReject = undefined;
+      for (const stage of earlier) {
+        subject.deferIfPermit ??= left?.get(stage)?.permit;
+        subject.deferIfReject ??= left?.get(stage)?.reject;
+      }
+    }
+    return this.#from(subject, lists, 0);
+  }
+
+  #from(subject: Subject, lists: readonly (readonly Check[])[], from: number): MaybePromise<Outcome> {
+    for (let at = from; at < lists.length; at++) {
+      const verdict = evaluate(lists[at]!, subject);
+      if (verdict instanceof Promise) {
+        return verdict.then((outcome) => this.#settled(subject, outcome) ?? this.#from(subject, lists, at + 1));
+      }
+      const refusal = this.#settled(subject, verdict);
+      if (refusal !== undefined) return refusal;
+    }
+    return this.#finish(subject);
+  }
+
+  #settled(_subject: Subject, verdict: Verdict): Outcome {
+    return isRefusal(verdict) ? verdict.reply : undefined;
+  }
+
+  /** Nobody refused: what was to be deferred if permitted is refused at RCPT and later, and kept until then before it. */
+  #finish(subject: Subject): Outcome {
+    const { deferIfPermit, deferIfReject, stage } = subject;
+    if (deferIfPermit === undefined && deferIfReject === undefined) return undefined;
+    if (stage === 'CONNECT' || stage === 'HELO' || stage === 'EHLO' || stage === 'MAIL') {
+      subject.carried ??= new Map();
+      subject.carried.set(stage, { permit: deferIfPermit, reject: deferIfReject });
+      return undefined;
+    }
+    if (deferIfPermit === undefined) return undefined;
+    logAction(this.#environment.log, subject, 'reject', deferIfPermit.reply);
+    return deferIfPermit.reply;
+  }
+}
+
+function requireRelayGuard(environment: RestrictionEnvironment): void {
+  const { configuration } = environment;
+  const words = [
+    ...configuration.list('smtpd_relay_restrictions'),
+    ...configuration.list('smtpd_recipient_restrictions'),
+  ].map((word) => word.toLowerCase());
+  if (words.some((word, at) => RELAY_GUARDS.has(word) && words[at - 1] !== 'warn_if_reject')) return;
+  throw new FatalError(
+    `in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: ${[...RELAY_GUARDS].join(', ')}`,
+  );
+}

@@ -1,0 +1,490 @@
+/**
+ * One SMTP session: from the greeting to the end of the connection.
+ *
+ * What the client sends is worked off in order, line by line or as content, without a promise as long as answers are at
+ * hand; replies to what came in one piece leave in one write. While something is waited for (a lookup, cleanup(8)), input
+ * collects up to a bound and then stays in the client's hands. A session ends with its timeout, an error limit, QUIT, the
+ * client's hanging up, or the end of the service's grace period.
+ *
+ * Logs `connect from`, `disconnect from` with counts of commands, `lost connection after`, `timeout after`, and whatever
+ * the commands log. See smtpd(8), RFC 5321.
+ */
+import type { Socket } from 'node:net';
+import type { CommandWord } from '../../lib/smtp/command-line.ts';
+import { commandWords } from '../../lib/smtp/command-line.ts';
+import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
+import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
+import type { Chunking } from './bdat.ts';
+import { COMMAND_NAMES, type Command, commands, UNKNOWN_COMMAND } from './commands.ts';
+import type { SmtpdContext } from './context.ts';
+import { type Peer, Subject } from './restrictions/subject.ts';
+import type { MaybePromise } from './restrictions/verdict.ts';
+import type { SmtpdSettings } from './settings.ts';
+import type { Transaction } from './transaction.ts';
+
+/** Takes what comes instead of command lines, until it has a reply. */
+export interface Receiver {
+  /** Consumes input; undefined where more must come. */
+  receive(input: LineBuffer): MaybePromise<string> | undefined;
+  /** The session ended within. */
+  abort(): void;
+  /** For the log: "DATA (123 bytes)". */
+  describe(): string;
+}
+
+/** Bytes of input that may wait while a command is worked on. */
+const INPUT_LIMIT = 128 * 1024;
+/** Bytes of replies that may wait for a client that does not read them. */
+const OUTPUT_LIMIT = 64 * 1024;
+/** Milliseconds for a client to take the last reply. */
+const LINGER = 10_000;
+
+/** Replies that end the session (RFC 5321 section 3.8; postconf(5) on 521). */
+function hangsUp(reply: string): boolean {
+  return reply.startsWith('421') || reply.startsWith('521');
+}
+
+export class Session {
+  readonly context: SmtpdContext;
+  readonly settings: SmtpdSettings;
+  readonly socket: Socket;
+  subject: Subject;
+  transaction: Transaction | undefined;
+  /** The last command, as `lost connection after …` names it. */
+  where = 'CONNECT';
+  /** The client said EHLO and may pipeline. */
+  pipelining = false;
+  /** The refusal that the client got at the start; every command but QUIT is answered with 503. */
+  accessDenied = false;
+  errorCount = 0;
+  junkCount = 0;
+  /** EHLO keywords that this client is not offered. */
+  discard: ReadonlySet<string>;
+  /** Bare newlines of this client are as good as CRLF (smtpd_forbid_bare_newline_exclusions). */
+  bareNewlineExcluded = false;
+  /** Messages and recipients of this client are counted by anvil(8). */
+  counted = false;
+  mayXclient = false;
+  mayXforward = false;
+  /** What XFORWARD said of the client behind this one. */
+  forwarded: ReadonlyMap<string, string> | undefined;
+  /** BDAT chunks of the transaction. */
+  chunking: Chunking | undefined;
+  /** Set by a command whose reply is the last one. */
+  ending = false;
+
+  readonly #input: LineBuffer;
+  readonly #counts = new Uint32Array(2 * COMMAND_NAMES.length);
+  readonly #done: () => void;
+  #output = '';
+  #receiver: Receiver | undefined;
+  #busy = false;
+  #paused = false;
+  #peerEnded = false;
+  #closed = false;
+  #greeted = false;
+
+  constructor(context: SmtpdContext, settings: SmtpdSettings, socket: Socket, done: () => void) {
+    this.context = context;
+    this.settings = settings;
+    this.socket = socket;
+    this.#done = done;
+    this.#input = new LineBuffer(settings.lineLengthLimit);
+    this.discard = context.discard;
+    this.subject = new Subject(NOBODY);
+  }
+
+  /** Serves the connection; resolves when it is closed. Never rejects. */
+  static serve(context: SmtpdContext, settings: SmtpdSettings, socket: Socket): Promise<void> {
+    return new Promise((resolve) => new Session(context, settings, socket, resolve).#start());
+  }
+
+  get client(): string {
+    return this.subject.clientNameAddress;
+  }
+
+  #start(): void {
+    const { socket } = this;
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => {
+      this.#peerEnded = true;
+      if (!this.#busy) this.#pump();
+    });
+    socket.on('close', () => this.#onClose());
+    socket.on('drain', () => this.#onDrain());
+    socket.setTimeout(this.settings.timeout, () => this.#onTimeout());
+    this.#step(this.context.identify(this));
+  }
+
+  /** Puts another client in the place of the one that connected (XCLIENT, PROXY protocol). */
+  identify(peer: Peer): void {
+    this.subject = new Subject(peer);
+  }
+
+  /** Waits for the first thing that must be known, then greets. */
+  #step(greeting: MaybePromise<string>): void {
+    if (greeting instanceof Promise) {
+      this.#busy = true;
+      greeting.then(
+        (text) => this.#greet(text),
+        (error: unknown) => this.#broken(error),
+      );
+    } else this.#greet(greeting);
+  }
+
+  #greet(greeting: string): void {
+    this.#busy = false;
+    if (this.#closed) return;
+    if (this.#input.length > 0) this.#unauthorizedPipelining('CONNECT');
+    this.#greeted = true;
+    this.#reply(greeting);
+    if (!this.ending && greeting.startsWith('220') === false) this.accessDenied = true;
+    this.#pump();
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#input.push(chunk);
+    if (this.#busy || !this.#greeted) {
+      if (this.#input.length > INPUT_LIMIT) this.pauseInput();
+      return;
+    }
+    this.#pump();
+  }
+
+  pauseInput(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resumeInput(): void {
+    if (!this.#paused || this.#closed) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** Works off what is at hand, and writes the replies. */
+  #pump(): void {
+    while (!this.#busy && !this.#closed && !this.ending) {
+      if (this.socket.writableLength > OUTPUT_LIMIT) {
+        this.pauseInput();
+        return;
+      }
+      if (this.#receiver !== undefined) {
+        const reply = this.#input.length === 0 ? undefined : this.#receiver.receive(this.#input);
+        if (reply === undefined) break;
+        this.#take(reply, undefined);
+        continue;
+      }
+      const line = this.#input.line();
+      if (line === undefined) break;
+      this.#command(line);
+    }
+    if (this.#closed) return;
+    if (this.ending) {
+      if (!this.#busy) this.#hangUp();
+      return;
+    }
+    if (this.#output !== '' && !this.#busy) this.flush();
+    if (this.#busy) return;
+    if (this.#peerEnded) this.#lost();
+    else if (this.#receiver === undefined || this.#input.length < INPUT_LIMIT) this.resumeInputUnlessFull();
+  }
+
+  /** Reads on, unless whoever takes the content has enough. */
+  resumeInputUnlessFull(): void {
+    if (this.#paused && !this.contentFull()) this.resumeInput();
+  }
+
+  /** Replaced by whoever receives content. */
+  contentFull: () => boolean = () => false;
+
+  receiveWith(receiver: Receiver | undefined): void {
+    this.#receiver = receiver;
+    if (receiver === undefined) this.contentFull = NOT_FULL;
+  }
+
+  #command(line: string): void {
+    const { context, settings } = this;
+    if (this.errorCount >= settings.hardErrorLimit) {
+      this.ending = true;
+      this.#reply(`421 4.7.0 ${settings.myhostname} Error: too many errors`);
+      context.log.info(`too many errors after ${this.where} from ${this.client}`);
+      return;
+    }
+    if (this.#input.cut) {
+      context.log.warning(
+        `${this.client}: request longer than ${settings.lineLengthLimit}: ${printable(line.slice(0, 30))}...`,
+      );
+    }
+    if (this.#input.bare && settings.bareNewline === 'reject' && !this.bareNewlineExcluded) {
+      context.log.info(`reject: bare <LF> received from ${this.client} in command after ${this.where}`);
+      this.ending = true;
+      this.#count(UNKNOWN_COMMAND, false);
+      this.#reply(`${settings.bareNewlineRejectCode} 5.5.2 ${settings.myhostname} Error: bare <LF> received`);
+      return;
+    }
+    const filtered = context.filterCommand(line);
+    if (filtered instanceof Promise)
+      this.#take(
+        filtered.then((text) => this.#run(text)),
+        undefined,
+      );
+    else this.#execute(filtered);
+  }
+
+  #execute(line: string): void {
+    const reply = this.#run(line);
+    this.#take(reply, undefined);
+  }
+
+  /** Finds the command of a line and carries it out. */
+  #run(line: string): MaybePromise<string> {
+    const { settings } = this;
+    const words = commandWords(line);
+    const verb = words[0]?.text ?? '';
+    if (verb === '' || line.includes('\0')) return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: bad syntax');
+    if (settings.smtputf8 && !line.isWellFormed()) {
+      return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: bad UTF-8 syntax');
+    }
+    const command = commands.get(verb.toUpperCase());
+    if (command === undefined) return this.#unknown(verb, line);
+    if (command.limited && ++this.junkCount > settings.junkCommandLimit) this.errorCount += 1;
+    if (command.last || !this.pipelining) {
+      if (this.#input.length > 0 && command.name !== 'QUIT' && this.#unauthorizedPipelining(command.name)) {
+        if (settings.forbidUnauthPipelining) {
+          this.ending = true;
+          return this.#finished(command, '554 5.5.0 Error: SMTP protocol synchronization');
+        }
+      }
+    }
+    this.where = command.name;
+    if (this.accessDenied && command.name !== 'QUIT') {
+      return this.#finished(command, `503 5.7.0 Error: access denied for ${this.client}`);
+    }
+    return this.#outcome(command, command.run(this, words, line));
+  }
+
+  #outcome(command: Command, reply: MaybePromise<string>): MaybePromise<string> {
+    if (reply instanceof Promise) return reply.then((text) => this.#finished(command, text));
+    return this.#finished(command, reply);
+  }
+
+  /** Counts a command that has its reply. */
+  #finished(command: Command, reply: string): string {
+    // A reply that is empty comes later, from a receiver, which counts it.
+    if (reply !== '') this.#count(command, reply.charCodeAt(0) < FOUR);
+    return reply;
+  }
+
+  #count(command: Command, good: boolean): void {
+    this.#counts[2 * command.index + 1]! += 1;
+    if (good) this.#counts[2 * command.index]! += 1;
+  }
+
+  countCommand(name: string, good: boolean): void {
+    const command = commands.get(name);
+    if (command !== undefined) this.#count(command, good);
+  }
+
+  #unknown(verb: string, line: string): MaybePromise<string> {
+    this.where = 'UNKNOWN';
+    if (this.settings.noopCommands.has(verb.toUpperCase())) return this.#finished(UNKNOWN_COMMAND, '250 2.0.0 Ok');
+    const answer = (forbidden: boolean): string => {
+      if (forbidden || isHeaderLine(line)) {
+        this.context.log.warning(`non-SMTP command from ${this.client}: ${printable(line.slice(0, 100))}`);
+        this.ending = true;
+        return this.#finished(UNKNOWN_COMMAND, '221 2.7.0 Error: I can break rules, too. Goodbye.');
+      }
+      return this.#finished(UNKNOWN_COMMAND, '502 5.5.2 Error: command not recognized');
+    };
+    const forbidden = this.context.isForbidden(verb);
+    return forbidden instanceof Promise ? forbidden.then(answer) : answer(forbidden);
+  }
+
+  /** The client sent more before it could know the answer. True where that is so. */
+  #unauthorizedPipelining(after: string): boolean {
+    this.subject.illegalPipelining = true;
+    const sample = this.#input.bytes.toString('latin1', this.#input.at, this.#input.at + 100);
+    this.context.log.info(`improper command pipelining after ${after} from ${this.client}: ${escapeSample(sample)}`);
+    return true;
+  }
+
+  /** Waits for a reply where it is not there yet. */
+  #take(reply: MaybePromise<string>, _command: undefined): void {
+    if (!(reply instanceof Promise)) {
+      this.#reply(reply);
+      return;
+    }
+    this.#busy = true;
+    reply.then(
+      (text) => {
+        this.#busy = false;
+        if (this.#closed) return;
+        this.#reply(text);
+        this.#pump();
+      },
+      (error: unknown) => this.#broken(error),
+    );
+  }
+
+  /** Queues a reply that asks the client to go on; it counts as no command's outcome. */
+  promise(text: string): void {
+    this.#output += `${text}\r\n`;
+  }
+
+  /** Queues a reply; slows down a client that makes many errors. */
+  #reply(text: string): void {
+    if (text === '') return;
+    const reply = this.context.decorate(this, text);
+    this.#output += reply.endsWith('\n') ? reply : `${reply}\r\n`;
+    if (hangsUp(text)) this.ending = true;
+    if (text.charCodeAt(0) < FOUR) return;
+    this.errorCount += 1;
+    this.context.metrics.rejected.inc({ service: this.context.name, stage: this.where });
+    const { softErrorLimit, errorSleepTime } = this.settings;
+    if (this.errorCount > softErrorLimit && errorSleepTime > 0 && !this.ending) this.#delay(errorSleepTime);
+  }
+
+  /** Holds the reply back for a while. */
+  #delay(milliseconds: number): void {
+    this.#busy = true;
+    const timer = setTimeout(() => {
+      this.#busy = false;
+      if (!this.#closed) this.#pump();
+    }, milliseconds);
+    timer.unref();
+  }
+
+  /** Writes the replies that are queued. */
+  flush(): void {
+    const text = this.#output;
+    if (text === '' || this.#closed) return;
+    this.#output = '';
+    if (text.isWellFormed()) this.socket.write(text, 'utf8');
+    else this.socket.write(encodeBytes(text));
+  }
+
+  #onDrain(): void {
+    if (!this.#busy && this.#greeted) this.#pump();
+  }
+
+  #onTimeout(): void {
+    if (this.#closed) return;
+    if (this.ending) {
+      this.socket.destroy();
+      return;
+    }
+    if (this.#busy) {
+      this.socket.setTimeout(this.settings.timeout);
+      return;
+    }
+    this.context.log.info(`timeout after ${this.#whereabouts()} from ${this.client}`);
+    this.#output += `421 4.4.2 ${this.settings.myhostname} Error: timeout exceeded\r\n`;
+    this.ending = true;
+    this.#hangUp();
+  }
+
+  /** The grace period is over. */
+  shutDown(): void {
+    if (this.#closed || this.ending) return;
+    this.#output += `421 4.3.2 ${this.settings.myhostname} Service shutting down\r\n`;
+    this.ending = true;
+    this.#hangUp();
+  }
+
+  #lost(): void {
+    if (this.#closed || this.ending) return;
+    this.context.log.info(`lost connection after ${this.#whereabouts()} from ${this.client}`);
+    this.ending = true;
+    this.#output = '';
+    this.#hangUp();
+  }
+
+  #whereabouts(): string {
+    return this.#receiver?.describe() ?? this.where;
+  }
+
+  /** Something of ours is broken: this session ends, the others go on. */
+  #broken(error: unknown): void {
+    this.#busy = false;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.context.log.error(`session of ${this.client}: ${text}`);
+    if (this.#closed) return;
+    this.#output += `421 4.3.0 ${this.settings.myhostname} Error: internal error\r\n`;
+    this.ending = true;
+    this.#hangUp();
+  }
+
+  /** Writes what is left and closes the connection. */
+  #hangUp(): void {
+    if (this.#closed) return;
+    this.flush();
+    this.socket.setTimeout(LINGER);
+    this.socket.destroySoon();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    if (!this.ending) {
+      this.context.log.info(`lost connection after ${this.#whereabouts()} from ${this.client}`);
+      this.ending = true;
+    }
+    this.#closed = true;
+    this.#receiver?.abort();
+    this.#receiver = undefined;
+    this.chunking?.content.abort('connection lost');
+    this.chunking = undefined;
+    this.transaction?.span?.end('session ended');
+    this.transaction = undefined;
+    this.#input.clear();
+    if (this.#greeted || this.subject.peer !== NOBODY) {
+      this.context.log.info(`disconnect from ${this.client}${this.#commandCounts()}`);
+    }
+    this.context.disconnected(this);
+    this.#done();
+  }
+
+  /** ` ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4` */
+  #commandCounts(): string {
+    let text = '';
+    let good = 0;
+    let all = 0;
+    for (let at = 0; at < COMMAND_NAMES.length; at++) {
+      const total = this.#counts[2 * at + 1]!;
+      if (total === 0) continue;
+      const ok = this.#counts[2 * at]!;
+      good += ok;
+      all += total;
+      text += ` ${COMMAND_NAMES[at]!.toLowerCase()}=${ok === total ? ok : `${ok}/${total}`}`;
+    }
+    return `${text} commands=${good === all ? good : `${good}/${all}`}`;
+  }
+}
+
+const FOUR = 52;
+const NOT_FULL = (): boolean => false;
+
+const NOBODY: Peer = {
+  name: 'unknown',
+  reverseName: 'unknown',
+  address: 'unknown',
+  port: 0,
+  nameStatus: 'permanent',
+  reverseNameStatus: 'permanent',
+};
+
+/** `Name:` or `Name :` at the start: a mail header or HTTP header that was sent as a command. */
+function isHeaderLine(line: string): boolean {
+  let at = 0;
+  while (at < line.length && line.charCodeAt(at) > 32 && line.charCodeAt(at) < 127 && line[at] !== ':') at += 1;
+  if (at === 0) return false;
+  while (line[at] === ' ' || line[at] === '\t') at += 1;
+  return line[at] === ':';
+}
+
+function escapeSample(text: string): string {
+  return printable(text.replaceAll('\r', '\\r').replaceAll('\n', '\\n'));
+}
+
+export type { CommandWord };
