@@ -102,9 +102,13 @@ export class SmtpAgent implements DeliveryHandler {
   async #deliverToPeers(destination: Destination, peers: Peer[], isLast: boolean, progress: Progress): Promise<void> {
     const { delivery } = progress;
     const { mxSessionLimit } = this.#settings;
+    let tried = 0;
     while (peers.length > 0 && !delivery.isDone && !this.#context.signal.aborted) {
       const peer = peers[0]!;
-      const session = await this.#nextSession(destination, peers);
+      // Whichever server of the destination worked last will do for a beginning; after that each has its turn.
+      const session =
+        (tried === 0 ? this.#cachedForDestination(destination, peers) : undefined) ??
+        (await this.#nextSession(destination, peers));
       delivery.report.connected();
       if (session instanceof Session) {
         const exhausted = mxSessionLimit > 0 && progress.sessions + 1 >= mxSessionLimit;
@@ -114,31 +118,38 @@ export class SmtpAgent implements DeliveryHandler {
           peers.unshift(session.peer);
           continue;
         }
+        tried++;
         progress.sessions++;
         if (exhausted) return;
-      } else if (session.connected) {
+        continue;
+      }
+      tried++;
+      progress.trouble = session.trouble;
+      if (session.connected) {
         delivery.isFinal = isLast && peers.length === 0;
-        progress.trouble = session.trouble;
         delivery.failed(delivery.remaining, relayName(peer), session.trouble);
-      } else {
-        progress.trouble = session.trouble;
       }
     }
   }
 
-  /** A session with the next server; the server is no longer among `peers` afterwards. */
+  /** A cached session with any server of the destination, which is no longer among `peers` afterwards. */
+  #cachedForDestination(destination: Destination, peers: Peer[]): Session | undefined {
+    const cached = this.#sessions.takeForDestination(destination.text);
+    if (cached === undefined) return undefined;
+    const key = endpointKey(cached.peer);
+    const at = peers.findIndex((peer) => endpointKey(peer) === key);
+    if (at >= 0) peers.splice(at, 1);
+    this.#reused.inc();
+    return cached;
+  }
+
+  /** A session with the next server, which is no longer among `peers` afterwards. */
   async #nextSession(destination: Destination, peers: Peer[]): Promise<Session | NoSession> {
     const first = peers[0]!;
-    const cached =
-      this.#sessions.takeForDestination(destination.text) ?? this.#sessions.takeForEndpoint(endpointKey(first));
-    if (cached !== undefined) {
-      const key = endpointKey(cached.peer);
-      const at = peers.findIndex((peer) => endpointKey(peer) === key);
-      if (at >= 0) peers.splice(at, 1);
-      this.#reused.inc();
-      return cached;
-    }
+    const cached = this.#sessions.takeForEndpoint(endpointKey(first));
+    if (cached !== undefined) this.#reused.inc();
     peers.shift();
+    if (cached !== undefined) return cached;
     const session = await this.#connect(first, destination, false);
     if (session instanceof Session || !session.trouble.tlsFailed || this.#settings.tlsLevel !== 'may') return session;
     return this.#connect(first, destination, true);

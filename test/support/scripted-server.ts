@@ -92,7 +92,7 @@ export async function scriptedServer(
   where: { host?: string; port?: number; path?: string } = {},
 ): Promise<ScriptedServer> {
   const conversations: Conversation[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const conversation = new Conversation(socket);
     conversations.push(conversation);
     void Promise.resolve(script(conversation, conversations.length - 1)).then(
