@@ -29,3 +29,18 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     parameters,
   };
 }
+
+/** The variables that export_environment lists, for commands of others: names, and `name=value` that set one. */
+export function exportedEnvironment(
+  list: readonly string[],
+  variables: NodeJS.ProcessEnv = process.env,
+): Record<string, string> {
+  const exported: Record<string, string> = {};
+  for (const item of list) {
+    const equals = item.indexOf('=');
+    const name = equals < 0 ? item : item.slice(0, equals);
+    const value = equals < 0 ? variables[name] : item.slice(equals + 1);
+    if (value !== undefined) exported[name] = value;
+  }
+  return exported;
+}

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { errorCode, errorText } from './system-error.ts';
 
 export type FileText =
-  | { readonly found: 'file'; readonly data: Buffer; readonly uid: number; readonly writableByOthers: boolean }
+  | { readonly found: 'file'; readonly data: Buffer; readonly uid: number; readonly writableByAll: boolean }
   | { readonly found: 'nothing' }
   | { readonly found: 'error'; readonly reason: string };
 
@@ -25,7 +25,7 @@ export async function readFileText(path: string, limit: number): Promise<FileTex
     if (!stat.isFile()) return { found: 'error', reason: `${path} is not a regular file` };
     if (stat.size > limit) return { found: 'error', reason: `file ${path} is larger than ${limit} bytes` };
     const data = await readAll(handle, stat.size);
-    return { found: 'file', data, uid: stat.uid, writableByOthers: (stat.mode & 0o022) !== 0 };
+    return { found: 'file', data, uid: stat.uid, writableByAll: (stat.mode & 0o002) !== 0 };
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
     return { found: 'error', reason: `cannot read file ${path}: ${errorText(error)}` };

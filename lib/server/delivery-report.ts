@@ -133,8 +133,30 @@ export class DeliveryReport {
     return (this.request.traceFlags & TraceFlag.VERIFY_ONLY) !== 0;
   }
 
+  /**
+   * The log line of a destination that is only a part of a recipient: the members of an alias have a line each, the alias
+   * has one status.
+   */
+  part(recipient: DeliveryRecipient, relay: string, dsn: Dsn): void {
+    this.#line(
+      recipient,
+      relay,
+      dsn,
+      dsn.action === 'failed' ? 'bounced' : dsn.action === 'delayed' ? 'deferred' : 'sent',
+    );
+  }
+
+  /** Takes over the status that another agent, asked by this one, has given and logged. */
+  adopt(status: RecipientStatus): void {
+    this.#statuses.push(status);
+  }
+
   #record(recipient: DeliveryRecipient, relay: string, dsn: Dsn, status: DeliveryStatus, word: string): void {
     this.#statuses.push({ offset: recipient.offset, status, notification: toNotification(dsn) });
+    this.#line(recipient, relay, dsn, word);
+  }
+
+  #line(recipient: DeliveryRecipient, relay: string, dsn: Dsn, word: string): void {
     const original =
       recipient.originalAddress !== '' && recipient.originalAddress !== recipient.address
         ? ` orig_to=<${this.#logged(recipient.originalAddress)}>,`

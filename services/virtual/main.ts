@@ -23,7 +23,7 @@ import { deliveryHead } from '../../lib/delivery/message-copy.ts';
 import { failure, success } from '../../lib/mail/dsn.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { type DeliveryHandler, deliveryAgent } from '../../lib/server/delivery-agent.ts';
-import type { DeliveryReport } from '../../lib/server/delivery-report.ts';
+import { type DeliveryReport, TraceFlag } from '../../lib/server/delivery-report.ts';
 import { caseFold } from '../../lib/util/case-fold.ts';
 import { findMailbox } from './mailbox.ts';
 import { openSettings, VIRTUAL_PARAMETERS, type VirtualSettings } from './settings.ts';
@@ -109,6 +109,14 @@ class VirtualDelivery implements DeliveryHandler {
     delivery: { recipient: DeliveryRecipient; message: Message; report: DeliveryReport },
   ): Promise<void> {
     const { recipient, message, report } = delivery;
+    if ((report.request.traceFlags & TraceFlag.VERIFY_ONLY) !== 0) {
+      report.sent(
+        recipient,
+        RELAY,
+        success('delivered', order.format === 'maildir' ? 'delivers to maildir' : 'delivers to mailbox'),
+      );
+      return;
+    }
     const outcome = await this.#writers.write(rights, order, message.content());
     if (outcome.delivered) {
       const what = order.format === 'maildir' ? 'delivered to maildir' : 'delivered to mailbox';
