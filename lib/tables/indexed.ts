@@ -5,12 +5,12 @@
  */
 import { resolve } from 'node:path';
 import type { OpenRequest } from './open.ts';
+import { openIndexedTable } from './row-file.ts';
 import type { Table } from './table.ts';
-import { openSourceTable } from './texthash.ts';
 
 export async function openTableType(request: OpenRequest): Promise<Table> {
   const { context, flags } = request;
   const spec = `${request.type}:${resolve(context.directory, request.name)}`;
   const shared = await context.database?.open(spec, context, flags);
-  return shared ?? (await openSourceTable(request));
+  return shared ?? (await openIndexedTable(request));
 }

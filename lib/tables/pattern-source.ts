@@ -35,7 +35,7 @@ export async function openPatternSource<T>(
   try {
     const owner = ownerFromUserId((await stat(path)).uid);
     const file = await ReloadingFile.open({
-      path,
+      paths: [path],
       load: async () => compile(decodeBytes(await readFile(path))),
       warn: (text) => context.warn(text),
     });

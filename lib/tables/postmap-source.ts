@@ -1,6 +1,6 @@
 /**
- * The text that postmap and postalias make an index from, and that `texthash:` reads: postmap(1) "key whitespace value",
- * postalias(1) "name: value, value". A line that is not of that form is reported with file and line, and skipped.
+ * The text that postmap makes an index from, and that `texthash:` reads: "key whitespace value" (postmap(1)). A line that is
+ * not of that form is reported with file and line, and skipped.
  */
 
 import { printable } from '../util/byte-text.ts';
@@ -27,7 +27,7 @@ export interface SourceOptions {
 }
 
 /** The entries of a postmap source, one after another; duplicates are the caller's business. */
-export function* postmapEntries(text: string, options: SourceOptions): Generator<SourceEntry> {
+export function* postmapEntries(text: string | Iterable<string>, options: SourceOptions): Generator<SourceEntry> {
   for (const line of logicalLines(text, options.file, options.warn)) {
     const entry = parsePostmapLine(line.text, line.number, options);
     if (entry !== undefined) yield entry;

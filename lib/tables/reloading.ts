@@ -10,34 +10,42 @@ import type { MaybePromise } from './table.ts';
 const CHECK_INTERVAL_MS = 1000;
 
 export interface ReloadingOptions<T> {
-  readonly path: string;
+  /** The first of these files that exists is the source. */
+  readonly paths: readonly string[];
   /** Reads and parses the file. */
-  load(path: string): Promise<T>;
+  load(path: string): MaybePromise<T>;
+  /** Releases content that another has taken the place of. */
+  release?(content: T): void;
   warn(text: string): void;
   /** Milliseconds on a clock that only goes forward; for tests. */
   readonly now?: () => number;
 }
 
+/** A file in one of its states. */
+interface FileState {
+  readonly path: string;
+  readonly identity: string;
+}
+
 export class ReloadingFile<T> {
   readonly #options: ReloadingOptions<T>;
   #content: T;
-  #identity: string;
+  #state: FileState;
   #checkedAt: number;
   #reload: Promise<T> | undefined;
 
-  private constructor(options: ReloadingOptions<T>, content: T, identity: string) {
+  private constructor(options: ReloadingOptions<T>, content: T, state: FileState) {
     this.#options = options;
     this.#content = content;
-    this.#identity = identity;
+    this.#state = state;
     this.#checkedAt = this.#now();
   }
 
   /** Reads the file for the first time; rejects where that fails. */
   static async open<T>(options: ReloadingOptions<T>): Promise<ReloadingFile<T>> {
     // The identity is taken before the file is read: a change in between is seen again, never missed.
-    const identity = fileIdentity(options.path);
-    const content = await options.load(options.path);
-    return new ReloadingFile(options, content, identity);
+    const state = firstState(options.paths);
+    return new ReloadingFile(options, await options.load(state.path), state);
   }
 
   /** The present content; a promise only while a changed file is being read. */
@@ -46,16 +54,16 @@ export class ReloadingFile<T> {
     const now = this.#now();
     if (now - this.#checkedAt < CHECK_INTERVAL_MS) return this.#content;
     this.#checkedAt = now;
-    let identity: string;
+    let state: FileState;
     try {
-      identity = fileIdentity(this.#options.path);
+      state = firstState(this.#options.paths);
     } catch {
       // Editors and postmap replace files: one that is away for a moment is no reason to forget it.
       return this.#content;
     }
-    if (identity === this.#identity) return this.#content;
-    this.#identity = identity;
-    this.#reload = this.#load().finally(() => {
+    if (state.identity === this.#state.identity) return this.#content;
+    this.#state = state;
+    this.#reload = this.#load(state.path).finally(() => {
       this.#reload = undefined;
     });
     return this.#reload;
@@ -66,11 +74,13 @@ export class ReloadingFile<T> {
     return this.#content;
   }
 
-  async #load(): Promise<T> {
+  async #load(path: string): Promise<T> {
     try {
-      this.#content = await this.#options.load(this.#options.path);
+      const old = this.#content;
+      this.#content = await this.#options.load(path);
+      this.#options.release?.(old);
     } catch (error) {
-      this.#options.warn(`${this.#options.path}: ${systemErrorText(error)}: the last good content stays in use`);
+      this.#options.warn(`${path}: ${systemErrorText(error)}: the last good content stays in use`);
     }
     return this.#content;
   }
@@ -80,8 +90,19 @@ export class ReloadingFile<T> {
   }
 }
 
-/** What tells one state of a file from another. Throws as stat(2) does. */
-export function fileIdentity(path: string): string {
-  const stats: BigIntStats = statSync(path, { bigint: true });
+/** The first file that exists. Throws as stat(2) does for the first of them where none exists. */
+function firstState(paths: readonly string[]): FileState {
+  let missing: unknown;
+  for (const path of paths) {
+    try {
+      return { path, identity: `${path} ${identityOf(statSync(path, { bigint: true }))}` };
+    } catch (error) {
+      missing ??= error;
+    }
+  }
+  throw missing;
+}
+
+function identityOf(stats: BigIntStats): string {
   return `${stats.dev}.${stats.ino}.${stats.size}.${stats.mtimeNs}.${stats.ctimeNs}`;
 }

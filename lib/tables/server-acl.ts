@@ -26,7 +26,12 @@ export class ServerAcl implements AsyncDisposable {
     this.#context = context;
   }
 
-  static async open(parameter: string, list: string, mynetworks: NamaddrList, context: TableContext): Promise<ServerAcl> {
+  static async open(
+    parameter: string,
+    list: string,
+    mynetworks: NamaddrList,
+    context: TableContext,
+  ): Promise<ServerAcl> {
     const entries: Entry[] = [];
     for (const item of splitOutsideBraces(list)) {
       entries.push(item.includes(':') ? { table: await openTable(item, context) } : { word: item });
@@ -37,7 +42,8 @@ export class ServerAcl implements AsyncDisposable {
   /** The decision for a client address in its text form. Failures are logged and are a decision of their own. */
   async decide(address: string): Promise<AclDecision> {
     for (const entry of this.#entries) {
-      const decision = 'table' in entry ? await this.#fromTable(entry.table, address) : await this.#fromWord(entry.word, address);
+      const decision =
+        'table' in entry ? await this.#fromTable(entry.table, address) : await this.#fromWord(entry.word, address);
       if (decision !== 'dunno') return decision;
     }
     return 'dunno';
