@@ -6,7 +6,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { decodeBytes } from '../util/byte-text.ts';
 
 export interface LogicalLine {
-  /** The line with its continuations, newlines between them kept, white space at the end removed. */
+  /** The line with its continuations, without the newlines between them and white space at the end. */
   readonly text: string;
   /** Number of its first physical line, from 1. */
   readonly number: number;
@@ -48,7 +48,7 @@ export function* logicalLines(
     number += 1;
     if (isBlankOrComment(line)) continue;
     if (isBlank(line.charCodeAt(0))) {
-      if (first > 0) current += `\n${line}`;
+      if (first > 0) current += line;
       else {
         const shown = line.length > 30 ? `${line.slice(0, 30)}...` : line;
         warn(`${where}, line ${number}: logical line must not start with whitespace: "${shown}"`);

@@ -96,6 +96,8 @@ class PosixParser {
     for (;;) {
       const range = this.#repetition();
       if (range === undefined) return node;
+      const repeatsStart = node.kind === 'assertion' && /start$/.test(node.assertion) && this.#options.extended;
+      if (repeatsStart) throw new PatternSyntaxError('Invalid preceding regular expression');
       node = { kind: 'repeat', body: node, min: range[0], max: range[1], mode: 'greedy' };
     }
   }
@@ -110,13 +112,11 @@ class PosixParser {
     return this.#isOperator('{') ? this.#interval() : undefined;
   }
 
-  #interval(): [number, number] | undefined {
+  #interval(): [number, number] {
     const rest = this.#text.slice(this.#at, this.#at + 20).join('');
     const syntax = this.#options.extended ? /^\{(\d*)(?:(,)(\d*))?\}/ : /^\\\{(\d*)(?:(,)(\d*))?\\\}/;
     const found = syntax.exec(rest);
     if (found === null || (found[1] === '' && found[2] === undefined)) {
-      // An extended expression may hold a brace that begins no interval.
-      if (this.#options.extended && !/^\{\d/.test(rest)) return undefined;
       throw new PatternSyntaxError(rest.includes('}') ? 'Invalid content of \\{\\}' : 'Unmatched \\{');
     }
     const min = Number(found[1]);
@@ -157,9 +157,7 @@ class PosixParser {
         if (extended) throw new PatternSyntaxError('Invalid preceding regular expression');
         break;
       case '{':
-        if (extended && /^\{\d/.test(this.#text.slice(this.#at, this.#at + 2).join(''))) {
-          throw new PatternSyntaxError('Invalid preceding regular expression');
-        }
+        if (extended) throw new PatternSyntaxError('Invalid preceding regular expression');
         break;
     }
     this.#at += 1;
