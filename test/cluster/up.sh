@@ -67,6 +67,8 @@ make_network() {
     echo "$bridge" >"$scratch/run/bridge"
     ip address add "$node_address/24" dev "$bridge"
     ip link set "$bridge" up
+    # Services are reached from this machine with the node's address, whatever other routes it has.
+    ip route add "$service_subnet" dev "$bridge" src "$node_address"
   fi
   sysctl -q -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 }

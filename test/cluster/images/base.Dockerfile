@@ -14,4 +14,4 @@ COPY node /usr/local/bin/node
 COPY npm /usr/local/lib/npm
 COPY extra.crt /etc/ssl/extra.crt
 RUN ln -s ../lib/npm/bin/npm-cli.js /usr/local/bin/npm
-ENV NODE_EXTRA_CA_CERTS=/etc/ssl/extra.crt
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/extra.crt HOME=/root

@@ -1,0 +1,136 @@
+/**
+ * The whole way of a message on a real cluster, by plain manifests: SMTP in at a Service, a sink out, and one pod of every
+ * kind deleted while mail flows. What the client saw answered with 250 must reach the sink.
+ *
+ * `make cluster-thin` runs it; without a cluster it fails, for it is not part of `make test`. POSTFLEET_THIN_RATE sets the
+ * messages per second.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Kubectl, until } from './kubectl.ts';
+
+const NAMESPACE = 'postfleet-thin';
+const RATE = Number(process.env.POSTFLEET_THIN_RATE ?? 50);
+const SESSIONS = 10;
+
+/** Services, how many replicas they have, and the entries of master.cf that they answer for. */
+const SERVICES = [
+  { service: 'trivial-rewrite', replicas: 2, entries: ['rewrite'] },
+  { service: 'bounce', replicas: 2, entries: ['bounce', 'defer', 'trace'] },
+  { service: 'cleanup', replicas: 2, entries: ['cleanup'] },
+  { service: 'smtp', replicas: 2, entries: ['smtp', 'relay'] },
+  { service: 'error', replicas: 1, entries: ['error', 'retry'] },
+  { service: 'qmgr', replicas: 2, entries: ['qmgr'] },
+  { service: 'showq', replicas: 1, entries: ['showq'] },
+  { service: 'smtpd', replicas: 2, entries: [] },
+] as const;
+
+/** What is deleted, in this order: labels of the pods, and what must be ready again before the next. */
+const KILLS = [
+  ...SERVICES.map(({ service }) => ({ selector: `app=postfleet,service=${service}`, object: `deployment/${service}` })),
+  { selector: 'app=nats', object: 'statefulset/nats' },
+  { selector: 'app=postgres', object: 'statefulset/postgres' },
+];
+
+const kubectl = new Kubectl(NAMESPACE);
+
+const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+
+async function removeNamespace(): Promise<void> {
+  await kubectl.run(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout', '120s']);
+}
+
+async function deployStores(): Promise<void> {
+  const password = randomBytes(16).toString('hex');
+  await kubectl.run([
+    'create',
+    'secret',
+    'generic',
+    'stores',
+    `--from-literal=password=${password}`,
+    `--from-literal=postgres-url=postgres://postgres:${password}@postgres-0.postgres.${NAMESPACE}.svc.cluster.local/postfleet`,
+    `--from-literal=rpc-token=${randomBytes(32).toString('hex')}`,
+  ]);
+  await kubectl.apply('stores.yaml');
+  await Promise.all(['statefulset/nats', 'statefulset/postgres'].map((object) => kubectl.ready(object)));
+}
+
+async function deployServices(): Promise<void> {
+  await kubectl.apply('configuration.yaml', { namespace: NAMESPACE });
+  await kubectl.apply('sink.yaml');
+  await kubectl.apply('smtp.yaml');
+  for (const { service, replicas, entries } of SERVICES) {
+    for (const entry of entries) await kubectl.apply('rpc.yaml', { entry, service });
+    await kubectl.apply('service.yaml', { service, replicas });
+  }
+  await Promise.all(
+    ['sink', ...SERVICES.map(({ service }) => service)].map((name) => kubectl.ready(`deployment/${name}`)),
+  );
+}
+
+before(async () => {
+  await removeNamespace();
+  // Claims of an earlier run have let go of their volumes; the cluster of `make cluster` makes them usable again.
+  if (process.env.KUBECONFIG === undefined) {
+    await promisify(execFile)('bash', [join(import.meta.dirname, 'volumes.sh')]);
+  }
+  await kubectl.run(['create', 'namespace', NAMESPACE]);
+  await deployStores();
+  await deployServices();
+});
+
+after(async () => {
+  if (process.env.POSTFLEET_THIN_KEEP === undefined) await removeNamespace();
+});
+
+test('mail answered with 250 reaches the sink while one pod of each kind is deleted', async (t) => {
+  await kubectl.apply('load.yaml', { sessions: SESSIONS, rate: RATE });
+  await until('the first messages', 60, async () => lines(await kubectl.get('sink', '/ids')).length > RATE);
+
+  for (const { selector, object } of KILLS) {
+    const [pod] = await kubectl.pods(selector);
+    assert.ok(pod, `no pod has the labels ${selector}`);
+    const replicas = (await kubectl.pods(selector)).length;
+    await kubectl.run(['delete', 'pod', pod.name, '--wait=false']);
+    await until(`a pod in the place of ${pod.name}`, 90, async () => {
+      const pods = await kubectl.pods(selector);
+      return pods.length >= replicas && pods.every(({ uid }) => uid !== pod.uid);
+    });
+    await kubectl.ready(object);
+    // Mail must flow again before the next pod goes: each deletion is seen by messages of its own.
+    const before = lines(await kubectl.get('sink', '/ids')).length;
+    await until(`mail after the deletion of ${pod.name}`, 90, async () => {
+      return lines(await kubectl.get('sink', '/ids')).length > before + RATE;
+    });
+    t.diagnostic(`${pod.name} deleted, mail flows`);
+  }
+
+  const counts = JSON.parse(await kubectl.get('load', '/stop')) as {
+    accepted: number;
+    refused: number;
+    unknown: number;
+    reasons: Record<string, number>;
+  };
+  const accepted = lines(await kubectl.get('load', '/accepted'));
+  let delivered: string[] = [];
+  let missing: string[] = [];
+  await until('the rest of the mail', 120, async () => {
+    delivered = lines(await kubectl.get('sink', '/ids'));
+    const seen = new Set(delivered);
+    missing = accepted.filter((id) => !seen.has(id));
+    return missing.length === 0;
+  }).catch(() => undefined);
+
+  const duplicates = delivered.length - new Set(delivered).size;
+  t.diagnostic(
+    `accepted ${counts.accepted} refused ${counts.refused} unknown ${counts.unknown} delivered ${delivered.length} ` +
+      `lost ${missing.length} duplicates ${duplicates} kills ${KILLS.length}`,
+  );
+  for (const [reason, times] of Object.entries(counts.reasons)) t.diagnostic(`${times} times: ${reason}`);
+  assert.deepEqual(missing, []);
+  assert.ok(counts.accepted > RATE * KILLS.length, 'too little mail to have met every deletion');
+});
