@@ -9,7 +9,9 @@ export interface QueueWorkerTable {
   readonly name: string;
   readonly parameters: readonly string[];
   /** Starts the work. Throws FatalError where it cannot. */
-  open(context: ServiceContext): Promise<Implementation & AsyncDisposable & { ready?: () => boolean | Promise<boolean> }>;
+  open(
+    context: ServiceContext,
+  ): Promise<Implementation & AsyncDisposable & { ready?: () => boolean | Promise<boolean> }>;
 }
 
 export function queueWorker(table: QueueWorkerTable): ServiceDefinition {

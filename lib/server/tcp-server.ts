@@ -30,12 +30,14 @@ export interface TcpServerTable {
 /** The addresses that an entry listens on are put there by the process that starts the service. */
 export interface ListeningContext extends ServiceContext {
   readonly endpoints: readonly Endpoint[];
+  /** Several threads listen on the same port, and the kernel spreads connections over them. */
+  readonly reusePort?: boolean;
 }
 
-async function listen(server: Server, endpoint: Endpoint, name: string): Promise<void> {
+async function listen(server: Server, endpoint: Endpoint, reusePort: boolean, name: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
-  server.listen({ host: endpoint.host, port: endpoint.port, backlog: 4096 }, resolve);
+  server.listen({ host: endpoint.host, port: endpoint.port, backlog: 4096, reusePort }, resolve);
   try {
     await promise;
   } catch (error) {
@@ -87,7 +89,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       const servers: Server[] = [];
       for (const endpoint of context.endpoints) {
         const server = createServer({ noDelay: true, pauseOnConnect: false, allowHalfOpen: true }, accept);
-        await listen(server, endpoint, context.name);
+        await listen(server, endpoint, context.reusePort ?? false, context.name);
         servers.push(server);
       }
       const close = (): void => {
@@ -95,7 +97,10 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
         for (const socket of waiting.splice(0)) socket.destroy();
       };
       context.draining.addEventListener('abort', close, { once: true });
-      context.signal.addEventListener('abort', () => sockets.forEach((socket) => socket.destroy()), { once: true });
+      const cut = (): void => {
+        for (const socket of sockets) socket.destroy();
+      };
+      context.signal.addEventListener('abort', cut, { once: true });
 
       return {
         implementation: {},

@@ -31,7 +31,7 @@ export class LogFeed implements AsyncDisposable {
       opt_start_seq: from,
       name_prefix: `qmgr_${stream}`,
     });
-    const messages = await consumer.consume({ max_bytes: READ_AHEAD, max_messages: 1000 });
+    const messages = await consumer.consume({ max_bytes: READ_AHEAD });
     feed.#close = () => messages.close();
     void feed.#pump(messages);
     return feed;

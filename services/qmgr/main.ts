@@ -49,7 +49,8 @@ function transportTable(context: ServiceContext): (name: string) => TransportSet
 async function open(service: ServiceContext) {
   const { log, metrics, tracing, clients, configuration } = service;
   const settings = qmgrSettings(configuration);
-  const [nats, pool] = await Promise.all([service.stores.nats(), service.stores.postgres()]);
+  const { stores } = service;
+  const [nats, pool, relaxedPool] = await Promise.all([stores.nats(), stores.postgres(), stores.relaxedPostgres()]);
   await createShards(pool, settings.shards);
   const end = new AbortController();
   const { signal } = end;
@@ -106,6 +107,7 @@ async function open(service: ServiceContext) {
       perTransport: (name) => transports(name).transportRateDelayMs > 0,
     },
     pool,
+    relaxedPool,
     nats,
     log,
     metrics,

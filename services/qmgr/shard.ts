@@ -19,6 +19,8 @@ import { scanDue } from './scan.ts';
 import { sweepContent } from './sweep.ts';
 import { Trimmer } from './trim.ts';
 
+/** After a round of this many milliseconds an error is a new one. */
+const STEADY = 10_000;
 const SWEEP_INTERVAL = 3600 * 1000;
 /** Recipients that one scan brings in. */
 const SCAN_LIMIT = 500;
@@ -45,6 +47,7 @@ export class Shard {
   async run(): Promise<void> {
     const { pool, log, scheduler } = this.#context;
     let complained = '';
+    let began = performance.now();
     for (let wait = 100; !this.#signal.aborted; wait = Math.min(wait * 2, 2000)) {
       const round = new AbortController();
       const signal = AbortSignal.any([this.#signal, round.signal]);
@@ -59,12 +62,15 @@ export class Shard {
           });
         }
         const position = await this.#position();
-        complained = '';
-        wait = 100;
+        began = performance.now();
         await this.#work(position, signal);
       } catch (error) {
         if (this.#signal.aborted || error instanceof NotOwner) continue;
         const text = error instanceof Error ? error.message : String(error);
+        if (performance.now() - began > STEADY) {
+          complained = '';
+          wait = 100;
+        }
         if (text !== complained) log.warning(`shard ${this.#shard}: ${text}; beginning again`);
         complained = text;
         this.#context.trouble(this.#shard, error instanceof LaterVersion ? text : undefined);
@@ -156,7 +162,7 @@ export class Shard {
   }
 
   async #ingest(position: Position, trimmer: Trimmer, signal: AbortSignal): Promise<void> {
-    const { pool, nats, log, rewrite, tracing, rule, scheduler, notify } = this.#context;
+    const { relaxedPool: pool, nats, log, rewrite, tracing, rule, scheduler, notify } = this.#context;
     const context = {
       pool,
       log,

@@ -1,0 +1,90 @@
+/**
+ * Finds the service behind a name: in the same process where it runs there, over the transport otherwise. Which of the
+ * two it is is decided at each call, so services may be started in any order.
+ */
+import type { Clients } from '../server/context.ts';
+import type { Implementation } from '../server/service.ts';
+import {
+  type Anvil,
+  type Bounce,
+  type Cleanup,
+  type DeliveryAgent,
+  type Queue,
+  type TrivialRewrite,
+  Unavailable,
+} from './protocols.ts';
+
+/** Clients of services elsewhere: over gRPC, or through a port to another thread. */
+export interface RemoteTransport {
+  cleanup(service: string): Cleanup;
+  rewrite(service: string): TrivialRewrite;
+  bounce(service: string): Bounce;
+  queue(service: string): Queue;
+  anvil(service: string): Anvil;
+  delivery(service: string): DeliveryAgent;
+}
+
+export interface RegistryOptions {
+  readonly remote: RemoteTransport | undefined;
+  /** Whether master.cf has a delivery agent of that name. */
+  readonly isTransport: (name: string) => boolean;
+}
+
+export class Registry implements Clients {
+  readonly #options: RegistryOptions;
+  readonly #local = new Map<string, Implementation>();
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a service of this process callable under its master.cf name. */
+  register(service: string, implementation: Implementation): void {
+    this.#local.set(service, implementation);
+  }
+
+  #find<Kind extends keyof Implementation>(kind: Kind, service: string): NonNullable<Implementation[Kind]> {
+    const local = this.#local.get(service)?.[kind];
+    if (local !== undefined) return local;
+    const remote = this.#options.remote?.[kind](service);
+    if (remote === undefined) throw new Unavailable(`service ${service} does not run`);
+    return remote as NonNullable<Implementation[Kind]>;
+  }
+
+  cleanup(service = 'cleanup'): Cleanup {
+    return {
+      submit: async (request, signal) => this.#find('cleanup', service).submit(request, signal),
+      submitLarge: async (request, content, signal) =>
+        this.#find('cleanup', service).submitLarge(request, content, signal),
+    };
+  }
+
+  rewrite(service = 'rewrite'): TrivialRewrite {
+    return {
+      rewrite: async (requests, signal) => this.#find('rewrite', service).rewrite(requests, signal),
+      resolve: async (requests, signal) => this.#find('rewrite', service).resolve(requests, signal),
+    };
+  }
+
+  bounce(service = 'bounce'): Bounce {
+    return { notify: async (requests, signal) => this.#find('bounce', service).notify(requests, signal) };
+  }
+
+  queue(service = 'showq'): Queue {
+    return {
+      list: (request, signal) => this.#find('queue', service).list(request, signal),
+      flush: async (request, signal) => this.#find('queue', service).flush(request, signal),
+      delete: async (request, signal) => this.#find('queue', service).delete(request, signal),
+      read: (request, signal) => this.#find('queue', service).read(request, signal),
+    };
+  }
+
+  anvil(service = 'anvil'): Anvil {
+    return { count: async (requests, signal) => this.#find('anvil', service).count(requests, signal) };
+  }
+
+  delivery(transport: string): DeliveryAgent | undefined {
+    if (!this.#options.isTransport(transport)) return undefined;
+    return { deliver: async (request, signal) => this.#find('delivery', transport).deliver(request, signal) };
+  }
+}

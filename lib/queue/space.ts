@@ -1,0 +1,73 @@
+/**
+ * Whether there is room for more mail. Where the filesystem of the queue can be seen (one machine), its free space; and
+ * everywhere the bounds of the incoming streams, of which a reserve is left for moves and notices. Looked at once a second
+ * at most, and only while mail comes.
+ *
+ * Logs a warning when room runs out and a line when it is back.
+ */
+import { statfs } from 'node:fs/promises';
+import type { Nats } from '../server/stores.ts';
+import type { Log } from '../util/log.ts';
+import { incomingStream } from './streams.ts';
+
+export interface SpaceOptions {
+  readonly nats: Nats;
+  readonly shards: number;
+  /** A path on the queue's filesystem; undefined where it is another machine's. */
+  readonly path: string | undefined;
+  /** Octets that must stay free. */
+  readonly minimumFree: number;
+  readonly log: Log;
+}
+
+const INTERVAL = 1000;
+/** Part of a bounded stream that is kept for what the queue itself writes. */
+const STREAM_RESERVE = 0.05;
+
+export class SpaceMonitor {
+  readonly #options: SpaceOptions;
+  #enough = true;
+  #checkedAt = 0;
+  #checking: Promise<void> | undefined;
+
+  constructor(options: SpaceOptions) {
+    this.#options = options;
+  }
+
+  /** What was seen last; the first call, and one after a pause, wait for a look. */
+  hasRoom(): boolean | Promise<boolean> {
+    const age = Date.now() - this.#checkedAt;
+    if (age > INTERVAL) this.#checking ??= this.#look().finally(() => (this.#checking = undefined));
+    return age > 10 * INTERVAL && this.#checking !== undefined ? this.#checking.then(() => this.#enough) : this.#enough;
+  }
+
+  async #look(): Promise<void> {
+    this.#checkedAt = Date.now();
+    const enough = (await this.#diskHasRoom()) && (await this.#streamsHaveRoom());
+    if (enough !== this.#enough) {
+      if (enough) this.#options.log.info('there is room for mail again');
+      else
+        this.#options.log.warning('not enough free space in the mail queue: mail is refused with 452 until there is');
+    }
+    this.#enough = enough;
+  }
+
+  async #diskHasRoom(): Promise<boolean> {
+    const { path, minimumFree } = this.#options;
+    if (path === undefined) return true;
+    // A path that cannot be looked at says nothing of the space.
+    const stats = await statfs(path).catch(() => undefined);
+    return stats === undefined || stats.bavail * stats.bsize > minimumFree;
+  }
+
+  async #streamsHaveRoom(): Promise<boolean> {
+    const { nats, shards } = this.#options;
+    for (let shard = 0; shard < shards; shard++) {
+      // A server that is away refuses mail by itself.
+      const info = await nats.manager.streams.info(incomingStream(shard)).catch(() => undefined);
+      if (info === undefined || info.config.max_bytes <= 0) continue;
+      if (info.state.bytes > info.config.max_bytes * (1 - STREAM_RESERVE)) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The health and metrics port of a process: /livez (the process turns its event loop), /readyz (every service in it would
+ * do its work), /metrics (Prometheus).
+ *
+ * Throws FatalError where it cannot listen.
+ */
+import { createServer, type ServerResponse } from 'node:http';
+import { EX, FatalError } from '../util/errors.ts';
+
+export interface HttpOptions {
+  /** "host:port" */
+  readonly listen: string;
+  /** Services that are not ready, by name; empty where all are. */
+  readonly notReady: () => Promise<string[]>;
+  readonly metrics: () => Promise<{ contentType: string; text: string }>;
+}
+
+function send(response: ServerResponse, status: number, text: string, contentType = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }).end(text);
+}
+
+async function answer(options: HttpOptions, path: string, response: ServerResponse): Promise<void> {
+  if (path === '/livez') {
+    send(response, 200, 'ok\n');
+  } else if (path === '/readyz') {
+    const notReady = await options.notReady();
+    send(
+      response,
+      notReady.length === 0 ? 200 : 503,
+      notReady.length === 0 ? 'ok\n' : `not ready: ${notReady.join(' ')}\n`,
+    );
+  } else if (path === '/metrics') {
+    const { contentType, text } = await options.metrics();
+    send(response, 200, text, contentType);
+  } else {
+    send(response, 404, 'not found: /livez, /readyz or /metrics\n');
+  }
+}
+
+export async function listenHttp(options: HttpOptions): Promise<AsyncDisposable> {
+  const server = createServer({ requestTimeout: 5000 }, (request, response) => {
+    answer(options, (request.url ?? '').split('?')[0]!, response).catch((error: unknown) =>
+      send(response, 500, `${String(error)}\n`),
+    );
+  });
+  const colon = options.listen.lastIndexOf(':');
+  const host = options.listen.slice(0, colon).replace(/^\[|\]$/g, '');
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port: Number(options.listen.slice(colon + 1)) }, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    throw new FatalError(
+      `postfleet_http_listen = ${options.listen}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error, exitCode: EX.OSERR },
+    );
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((closed) => server.close(() => closed()));
+    },
+  };
+}

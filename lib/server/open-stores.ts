@@ -1,0 +1,156 @@
+/**
+ * Opens the connections of a process to NATS and Postgres on first use. A server that is away at the start is waited for,
+ * with one warning; later each library reconnects by itself.
+ *
+ * Throws FatalError when an address is missing or wrong, or the credentials are refused.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import pg from 'pg';
+import type { Configuration } from '../config/settings.ts';
+import { FatalError } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+import type { Nats, Stores } from './stores.ts';
+
+export const STORE_PARAMETERS = ['postfleet_nats_url', 'postfleet_postgres_url'] as const;
+
+/** Connections of one process to Postgres; a fleet of many processes shares the server's limit. */
+const POOL_SIZE = 8;
+const INT8 = 20;
+
+/** Whether waiting could help: the server is not there, or not ready. */
+function isAway(error: unknown): boolean {
+  const { code = '', name = '' } = error as { code?: string; name?: string };
+  // 57P03: Postgres is starting; 3D000: its database is about to be made by whoever starts it.
+  return (
+    /^(ECONN|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|EPIPE|57P0|53300)/.test(code) ||
+    /^(ConnectionError|TimeoutError)$/.test(name)
+  );
+}
+
+/** Without what a log must not show. */
+const withoutPassword = (url: string): string => url.replace(/\/\/[^/@]*@/, '//…@');
+
+async function patiently<T>(
+  what: string,
+  url: string,
+  log: Log,
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  let complained = false;
+  for (let wait = 100; ; wait = Math.min(wait * 2, 2000)) {
+    signal.throwIfAborted();
+    try {
+      const result = await attempt();
+      if (complained) log.info(`${what} answers`);
+      return result;
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!isAway(error)) throw new FatalError(`${what} at ${withoutPassword(url)}: ${text}`, { cause: error });
+      if (!complained)
+        log.warning(
+          `${what} at ${withoutPassword(url)} does not answer (${text || (error as { code?: string }).code}); waiting for it`,
+        );
+      complained = true;
+      await delay(wait, undefined, { signal });
+    }
+  }
+}
+
+/** `nats://token@host:port` and `nats://user:password@host:port`, several separated by commas; one set of credentials. */
+function natsServers(url: string): { servers: string[]; token?: string; user?: string; pass?: string } {
+  const parsed = url.split(/[\s,]+/).map((item) => {
+    const text = item.includes('://') ? item : `nats://${item}`;
+    if (!URL.canParse(text))
+      throw new FatalError(`postfleet_nats_url: "${withoutPassword(item)}": expected nats://[token@]host:port`);
+    return new URL(text);
+  });
+  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
+  const { username, password } = parsed.find((item) => item.username !== '') ?? { username: '', password: '' };
+  if (username === '') return { servers };
+  const name = decodeURIComponent(username);
+  return password === '' ? { servers, token: name } : { servers, user: name, pass: decodeURIComponent(password) };
+}
+
+async function openNats(url: string, log: Log, signal: AbortSignal): Promise<Nats> {
+  if (url === '')
+    throw new FatalError(
+      'postfleet_nats_url is empty: set it to the address of the NATS server, e.g. nats://127.0.0.1:4222',
+    );
+  const connection: NatsConnection = await patiently('NATS', url, log, signal, () =>
+    connect({
+      ...natsServers(url),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 200,
+      timeout: 5000,
+      pingInterval: 5000,
+      maxPingOut: 2,
+    }),
+  );
+  const manager = await patiently('JetStream', url, log, signal, () =>
+    jetstreamManager(connection, { checkAPI: false }),
+  );
+  return { connection, manager, jetstream: jetstream(connection) };
+}
+
+async function openPostgres(url: string, log: Log, signal: AbortSignal, relaxed = false): Promise<pg.Pool> {
+  if (url === '')
+    throw new FatalError(
+      'postfleet_postgres_url is empty: set it to the address of the database, e.g. postgres://user@127.0.0.1:5432/postfleet',
+    );
+  // Sequences and counts stay far below 2^53.
+  pg.types.setTypeParser(INT8, Number);
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: POOL_SIZE,
+    idleTimeoutMillis: 0,
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+    ...(relaxed ? { max: 2, options: '-c synchronous_commit=off' } : {}),
+  });
+  // A connection that breaks while idle is dropped by the pool; who needs one gets another, or the error.
+  pool.on('error', () => undefined);
+  await patiently('Postgres', url, log, signal, async () => {
+    const client = await pool.connect();
+    client.release();
+  });
+  return pool;
+}
+
+export class OpenStores implements Stores, AsyncDisposable {
+  readonly #configuration: Configuration;
+  readonly #log: Log;
+  readonly #signal: AbortSignal;
+  #nats: Promise<Nats> | undefined;
+  #postgres: Promise<pg.Pool> | undefined;
+  #relaxed: Promise<pg.Pool> | undefined;
+
+  constructor(configuration: Configuration, log: Log, signal: AbortSignal) {
+    this.#configuration = configuration;
+    this.#log = log;
+    this.#signal = signal;
+  }
+
+  nats(): Promise<Nats> {
+    this.#nats ??= openNats(this.#configuration.text('postfleet_nats_url'), this.#log, this.#signal);
+    return this.#nats;
+  }
+
+  postgres(): Promise<pg.Pool> {
+    this.#postgres ??= openPostgres(this.#configuration.text('postfleet_postgres_url'), this.#log, this.#signal);
+    return this.#postgres;
+  }
+
+  relaxedPostgres(): Promise<pg.Pool> {
+    this.#relaxed ??= openPostgres(this.#configuration.text('postfleet_postgres_url'), this.#log, this.#signal, true);
+    return this.#relaxed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const nats = await this.#nats?.catch(() => undefined);
+    await nats?.connection.close();
+    for (const opened of [this.#postgres, this.#relaxed]) await (await opened?.catch(() => undefined))?.end();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Puts a finished message into the incoming log: chooses the shard by the first recipient, encodes the envelope, and
+ * waits until the frame that holds it is on disk. An envelope that would not fit a frame goes in chunks, as large content
+ * does, and a stub commits it.
+ */
+import { Envelope, type SubmitReply, SubmitStatus, type TrivialRewrite } from '../../lib/clients/protocols.ts';
+import { type ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
+import { FramePublisher, type PublishOutcome } from '../../lib/queue/frame-publisher.ts';
+import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
+import type { Metrics } from '../../lib/server/metrics.ts';
+import type { Nats } from '../../lib/server/stores.ts';
+import type { Log } from '../../lib/util/log.ts';
+
+export interface CommitterOptions {
+  readonly nats: Nats;
+  readonly rule: ShardRule;
+  readonly rewrite: TrivialRewrite;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly signal: AbortSignal;
+}
+
+/** Octets of an envelope beside its content above which it goes in chunks. */
+const ENVELOPE_LIMIT = 256 * 1024;
+/** A message whose first chunk is older could have been swept: 1 hour, in milliseconds. */
+const CHUNK_AGE_LIMIT = 3600 * 1000;
+
+export const reply = (status: SubmitStatus, queueId: string, reason = '', enhancedStatus = ''): SubmitReply => ({
+  status,
+  queueId,
+  reason,
+  enhancedStatus,
+});
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #publishers = new Map<number, FramePublisher>();
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  #publisher(shard: number): FramePublisher {
+    let publisher = this.#publishers.get(shard);
+    if (publisher === undefined) {
+      const { nats, log, metrics, signal } = this.#options;
+      const { commitBatch, commitSeconds } = metrics;
+      publisher = new FramePublisher({ nats, shard, log, signal, commitBatch, commitSeconds });
+      this.#publishers.set(shard, publisher);
+    }
+    return publisher;
+  }
+
+  async #shard(envelope: Envelope): Promise<number> {
+    const { rule, rewrite } = this.#options;
+    const first = envelope.recipients[0];
+    if (rule.shards === 1 || first === undefined) return 0;
+    const [resolved] = await rewrite.resolve([{ kind: 'resolve', sender: envelope.sender, address: first.address }]);
+    return resolved === undefined ? 0 : shardOf(rule, resolved);
+  }
+
+  /** `content` is empty where the envelope refers to chunks. Rejects with what rewrite or the CONTENT stream say. */
+  async commit(envelope: Envelope, content: Buffer): Promise<SubmitReply> {
+    const { queueId, contentReference } = envelope;
+    if (contentReference !== undefined && Date.now() - contentReference.writtenAt > CHUNK_AGE_LIMIT) {
+      return reply(SubmitStatus.WRITE_ERROR, queueId, 'the message took longer than an hour to arrive');
+    }
+    const publisher = this.#publisher(await this.#shard(envelope));
+    let bytes: Buffer = Buffer.from(Envelope.encode(envelope).finish());
+    if (bytes.length > ENVELOPE_LIMIT) bytes = await this.#stub(envelope, bytes);
+    return this.#answer(queueId, await publisher.append(bytes, content));
+  }
+
+  async #stub(envelope: Envelope, bytes: Buffer): Promise<Buffer> {
+    const writer = new ContentWriter(this.#options.nats);
+    await writer.write(bytes);
+    const stub = { ...envelope, recipients: [], envelopeReference: await writer.finish() };
+    return Buffer.from(Envelope.encode(stub).finish());
+  }
+
+  #answer(queueId: string, outcome: PublishOutcome): SubmitReply {
+    switch (outcome.kind) {
+      case 'stored':
+        return reply(SubmitStatus.QUEUED, queueId);
+      case 'refused':
+        this.#options.log.warning(`${queueId}: queue file write error: ${outcome.reason}`);
+        return reply(outcome.noSpace ? SubmitStatus.NO_SPACE : SubmitStatus.WRITE_ERROR, queueId, outcome.reason);
+      case 'unknown':
+        this.#options.log.warning(
+          `${queueId}: queue file write error: the log did not say whether it took the message`,
+        );
+        return reply(SubmitStatus.WRITE_ERROR, queueId, 'unknown outcome');
+    }
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all([...this.#publishers.values()].map((publisher) => publisher.drain()));
+  }
+}
+
+/** What a failure to write chunks means for the client. */
+export function chunkFailure(queueId: string, error: ChunkRefused): SubmitReply {
+  return reply(error.noSpace ? SubmitStatus.NO_SPACE : SubmitStatus.WRITE_ERROR, queueId, error.message);
+}

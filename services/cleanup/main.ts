@@ -1,0 +1,64 @@
+/**
+ * cleanup(8): makes messages whole and puts them into the incoming log, answering only when they are on disk.
+ *
+ * Adds Received:, the headers that are missing from mail that originates here, drops those that must not pass
+ * (message_drop_headers), completes and maps envelope addresses, removes duplicate recipients, enforces hopcount_limit and
+ * message_size_limit, and refuses mail while there is no room for it (queue_minfree).
+ *
+ * Logs `QUEUEID: message-id=<…>`; a warning where a message could not be written.
+ * Limits: of a message larger than postfleet_inline_limit, header rules see the first 256 KiB.
+ * @see cleanup(8)
+ */
+import { type Cleanup, type SubmitReply, SubmitStatus, Unavailable } from '../../lib/clients/protocols.ts';
+import { SpaceMonitor } from '../../lib/queue/space.ts';
+import { durability } from '../../lib/server/durability.ts';
+import { rpcServer } from '../../lib/server/rpc-server.ts';
+import { TableError } from '../../lib/tables/table.ts';
+import { Committer, reply } from './commit.ts';
+import { rewriteMapping } from './mapping.ts';
+import { CLEANUP_PARAMETERS, cleanupSettings } from './settings.ts';
+import { type SubmitContext, submit, submitLarge } from './submit.ts';
+
+export const service = rpcServer({
+  name: 'cleanup',
+  parameters: CLEANUP_PARAMETERS,
+  async open(context) {
+    const { configuration, log, metrics, clients, signal } = context;
+    const settings = cleanupSettings(configuration);
+    const nats = await context.stores.nats();
+    await durability(configuration, log);
+    const rewrite = clients.rewrite();
+    const rule = {
+      shards: settings.shards,
+      perRecipient: (name: string) => configuration.integer(`${name}_destination_recipient_limit`) === 1,
+      perTransport: (name: string) => configuration.seconds(`${name}_transport_rate_delay`) > 0,
+    };
+    const committer = new Committer({ nats, rule, rewrite, log, metrics, signal });
+    const space = new SpaceMonitor({
+      nats,
+      shards: settings.shards,
+      path: settings.queueDirectory,
+      // As smtpd(8) has it: room for one more message of the largest size, and a half.
+      minimumFree: Math.max(settings.queueMinfree, settings.messageSizeLimit * 1.5),
+      log,
+    });
+    const submitContext: SubmitContext = { settings, nats, log, committer, space, mapping: rewriteMapping(rewrite) };
+
+    /** What other services and tables do is a reply: the client tries again later. */
+    const guarded = async (queueId: string, work: () => Promise<SubmitReply>): Promise<SubmitReply> => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof TableError || error instanceof Unavailable)) throw error;
+        log.warning(`${queueId}: ${error.message}`);
+        return reply(SubmitStatus.TEMPORARY_ERROR, queueId, error.message);
+      }
+    };
+    const cleanup: Cleanup = {
+      submit: (request) => guarded(request.envelope?.queueId ?? '', () => submit(submitContext, request)),
+      submitLarge: (request, content) =>
+        guarded(request.envelope?.queueId ?? '', () => submitLarge(submitContext, request, content)),
+    };
+    return { cleanup, [Symbol.asyncDispose]: () => committer.drain() };
+  },
+});

@@ -1,0 +1,120 @@
+/**
+ * A child process that is kept running: started again, after a pause that grows, whenever it ends by itself; ended in
+ * order when asked. Its output goes where ours goes, or to a file.
+ *
+ * Logs every end that was not asked for.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { EX, FatalError } from '../../lib/util/errors.ts';
+import type { Log } from '../../lib/util/log.ts';
+
+export interface ChildOptions {
+  readonly name: string;
+  readonly command: string;
+  readonly arguments: readonly string[];
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Where output goes; our own output where it is left out. */
+  readonly outputFile?: string;
+  /** How it is asked to end; SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
+  /** Milliseconds until it is killed after that. */
+  readonly grace: number;
+  readonly log: Log;
+  /** Runs before each start: what a killed predecessor left is put in order. */
+  readonly prepare?: () => void | Promise<void>;
+  /** Exit statuses after which it is of no use to start it again: the error is of the configuration. */
+  readonly finalStatuses?: ReadonlySet<number>;
+}
+
+/** A process that lived this long, in milliseconds, is started again at once. */
+const STEADY = 10_000;
+
+export class Child implements AsyncDisposable {
+  readonly #options: ChildOptions;
+  #process: ChildProcess | undefined;
+  #stopping = false;
+  #running: Promise<void>;
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(options: ChildOptions) {
+    this.#options = options;
+    this.#failed.promise.catch(() => undefined);
+    this.#running = this.#supervise();
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** Rejects with FatalError when it ended for good. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  async #supervise(): Promise<void> {
+    const { name, log, finalStatuses } = this.#options;
+    for (let wait = 100; !this.#stopping; ) {
+      const began = Date.now();
+      let ended: string;
+      try {
+        await this.#options.prepare?.();
+        const { code, signal } = await this.#once();
+        if (this.#stopping) return;
+        ended = signal === null ? `exit status ${code}` : `signal ${signal}`;
+        if (code !== null && finalStatuses?.has(code) === true) {
+          this.#failed.reject(new FatalError(`${name}: ${ended}; see its last lines above`, { exitCode: EX.CONFIG }));
+          return;
+        }
+      } catch (error) {
+        this.#failed.reject(
+          new FatalError(`${name}: cannot be started: ${error instanceof Error ? error.message : String(error)}`, {
+            cause: error,
+            exitCode: EX.OSERR,
+          }),
+        );
+        return;
+      }
+      log.warning(`process ${name} ended: ${ended}; starting it again`);
+      if (Date.now() - began > STEADY) wait = 100;
+      await delay(wait);
+      wait = Math.min(wait * 2, 5000);
+    }
+  }
+
+  async #once(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    const { command, outputFile, environment } = this.#options;
+    const output = outputFile === undefined ? undefined : openSync(outputFile, 'a');
+    const child = spawn(command, this.#options.arguments, {
+      stdio: ['ignore', output ?? 'inherit', output ?? 'inherit'],
+      env: { ...process.env, ...environment },
+      // Ctrl-C in a terminal reaches the whole group: the order of the end is ours to decide.
+      detached: true,
+    });
+    if (output !== undefined) closeSync(output);
+    this.#process = child;
+    const { promise, resolve, reject } = Promise.withResolvers<{
+      code: number | null;
+      signal: NodeJS.Signals | null;
+    }>();
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+    return promise;
+  }
+
+  /** Sends a signal to the process as it is now. */
+  kill(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const timer = setTimeout(() => child.kill('SIGKILL'), this.#options.grace);
+    child.kill(this.#options.stopSignal ?? 'SIGTERM');
+    await this.#running;
+    clearTimeout(timer);
+  }
+}

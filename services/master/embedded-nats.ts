@@ -1,0 +1,77 @@
+/**
+ * nats-server as a child process, with JetStream that syncs every write, on loopback, behind a token.
+ */
+import { accessSync, constants, statfsSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { EX, FatalError } from '../../lib/util/errors.ts';
+import type { Log } from '../../lib/util/log.ts';
+import { Child } from './child.ts';
+import type { Instance } from './instance.ts';
+import { endLeftover } from './leftover.ts';
+
+function executable(name: string, directories: readonly string[]): string | undefined {
+  return directories
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+export interface EmbeddedNats {
+  readonly child: Child;
+  readonly url: string;
+  readonly monitorUrl: string;
+}
+
+/** `searchPath`: directories like those of $PATH, the project's own tools first. */
+export function startNats(instance: Instance, searchPath: string, log: Log): EmbeddedNats {
+  const command = executable('nats-server', searchPath.split(delimiter));
+  if (command === undefined) {
+    throw new FatalError('nats-server is not in PATH: run "make up", which installs it, or set POSTFLEET_NATS_URL', {
+      exitCode: EX.UNAVAILABLE,
+    });
+  }
+  const { nats, natsMonitor } = instance.ports;
+  const token = instance.secret('nats-token');
+  const store = instance.path('nats');
+  const { blocks, bsize } = statfsSync(instance.directory);
+  const pidFile = join(instance.runDirectory, 'nats.pid');
+  const configuration = join(instance.path('secret'), 'nats.conf');
+  // The bound of the store is the disk's size: queue_minfree refuses mail long before the server would have to.
+  writeFileSync(
+    configuration,
+    [
+      'server_name: postfleet',
+      `listen: "127.0.0.1:${nats}"`,
+      `http: "127.0.0.1:${natsMonitor}"`,
+      'max_payload: 1MB',
+      `pid_file: ${JSON.stringify(pidFile)}`,
+      `authorization { token: "${token}" }`,
+      'jetstream {',
+      `  store_dir: ${JSON.stringify(store)}`,
+      '  sync_interval: always',
+      '  max_mem: 64MB',
+      `  max_file: ${blocks * bsize}`,
+      '}',
+      '',
+    ].join('\n'),
+    { mode: 0o600 },
+  );
+  const child = new Child({
+    name: 'nats-server',
+    command,
+    arguments: ['-c', configuration],
+    environment: { GOGC: '50', GOMEMLIMIT: '256MiB' },
+    outputFile: join(instance.runDirectory, 'nats.log'),
+    stopSignal: 'SIGTERM',
+    grace: 10_000,
+    log,
+    prepare: () => endLeftover(pidFile, configuration, 'SIGTERM'),
+  });
+  return { child, url: `nats://${token}@127.0.0.1:${nats}`, monitorUrl: `http://127.0.0.1:${natsMonitor}` };
+}

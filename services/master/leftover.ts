@@ -1,0 +1,32 @@
+/**
+ * What a master that was killed leaves behind: stores that still run on its ports. They are ended in order before others
+ * are started; a pid file whose process is gone, or is another program, is removed.
+ */
+import { readFileSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { EX, FatalError } from '../../lib/util/errors.ts';
+
+/** The process of a pid file, where its command line has `mark`. */
+function runningPid(pidFile: string, mark: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+    return pid > 1 && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(mark) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends it with `signal` and waits; throws FatalError when it does not end. */
+export async function endLeftover(pidFile: string, mark: string, signal: NodeJS.Signals): Promise<void> {
+  const pid = runningPid(pidFile, mark);
+  if (pid !== undefined) {
+    process.kill(pid, signal);
+    for (const deadline = Date.now() + 15_000; runningPid(pidFile, mark) === pid; await delay(50)) {
+      if (Date.now() > deadline)
+        throw new FatalError(`process ${pid}, left by an earlier start, does not end: end it by hand`, {
+          exitCode: EX.OSERR,
+        });
+    }
+  }
+  rmSync(pidFile, { force: true });
+}
