@@ -63,6 +63,8 @@ async function deployServices(): Promise<void> {
   await kubectl.apply('configuration.yaml', { namespace: NAMESPACE });
   await kubectl.apply('sink.yaml');
   await kubectl.apply('smtp.yaml');
+  await kubectl.apply('migrate.yaml');
+  await kubectl.run(['wait', '--for=condition=Complete', 'job/migrate', '--timeout=120s']);
   for (const { service, replicas, entries } of SERVICES) {
     for (const entry of entries) await kubectl.apply('rpc.yaml', { entry, service });
     await kubectl.apply('service.yaml', { service, replicas });
