@@ -157,8 +157,10 @@ export class MimeWalker {
 
   #headerRecord(block: HeaderBlockKind, text: string, complete: boolean): void {
     const inHeader = this.#header !== '';
-    if (inHeader && this.#afterPiece) {
-      this.#append(text);
+    if (this.#afterPiece) {
+      // The rest of a long header line, or of a boundary line in front of the block.
+      if (inHeader) this.#append(text);
+      else this.#bodyOut(text, complete);
       return;
     }
     if (inHeader && (text.startsWith(' ') || text.startsWith('\t'))) {
@@ -171,7 +173,7 @@ export class MimeWalker {
       if (inHeader) this.#headerOffset += text.length + 1;
       this.#name = name[1]!.toLowerCase();
       this.#append(name[1]! + text.slice(name[0].length - 1));
-    } else if (text === '' && complete && !this.#afterPiece) {
+    } else if (text === '' && complete) {
       this.#endHeaders(block);
       this.#bodyOut('', true);
       if (this.#type === 'message' && WHOLE_MESSAGES.has(this.#subtype)) this.#enterMessage();

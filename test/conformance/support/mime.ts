@@ -1,5 +1,6 @@
 /** What the adapters of the MIME walk share: the records of a message on standard input, and the lines they print. */
 import { readFileSync, writeSync } from 'node:fs';
+import { LineRecords } from '../../../lib/mail/line-records.ts';
 import {
   MIME_ERRORS,
   type MimeErrorKind,
@@ -51,22 +52,10 @@ export async function walkMessage(
       } else await handle(event);
     }
   };
-  for (const [text, complete] of records(readFileSync(0, 'latin1'))) await each(walker.push(text, complete));
+  const records = new LineRecords(RECORD_SIZE);
+  for (const { text, complete } of records.push(readFileSync(0))) await each(walker.push(text, complete));
+  for (const { text, complete } of records.end()) await each(walker.push(text, complete));
   await each(walker.end());
   for (const [kind, { text }] of MIME_ERRORS) if (met.has(kind)) print(`${program}: warning: ${text}\n`);
   await each(walker.close());
-}
-
-/** Lines, or pieces of lines that are longer than a record. */
-function* records(message: string): Generator<[text: string, complete: boolean]> {
-  const lines = message.split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  for (const line of lines) {
-    let start = 0;
-    while (line.length - start > RECORD_SIZE) {
-      yield [line.slice(start, start + RECORD_SIZE), false];
-      start += RECORD_SIZE;
-    }
-    yield [line.slice(start), true];
-  }
 }

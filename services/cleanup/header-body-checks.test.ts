@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { HeaderBodyChecks, LineLookup } from '../../lib/mail/header-body-checks.ts';
+import { MIME_ERRORS } from '../../lib/mail/mime.ts';
+import { TableError } from '../../lib/tables/table.ts';
+import { ContentInspection, type ContentVerdict } from './header-body-checks.ts';
+
+const MESSAGE = 'Subject: one\nTo: two\n\nfirst line\nsecond line\n';
+
+interface Inspected {
+  readonly content: string;
+  readonly verdict: ContentVerdict;
+  readonly log: readonly string[];
+}
+
+/** Inspects a message that comes in pieces of seven bytes. */
+async function inspect(message: string, checks: Partial<HeaderBodyChecks>, bodySizeLimit = 51200): Promise<Inspected> {
+  const log: string[] = [];
+  const none = { header: undefined, mimeHeader: undefined, nestedHeader: undefined, body: undefined };
+  const inspection = new ContentInspection({
+    checks: { ...none, ...checks },
+    mime: {
+      headerSizeLimit: 102_400,
+      nestingLimit: 100,
+      boundaryLengthLimit: 2048,
+      report: new Set(MIME_ERRORS.keys()),
+      downgrade: false,
+    },
+    bodySizeLimit,
+    lineLengthLimit: 2048,
+    log: {
+      action: (action, part, content, text) => log.push(`${action}: ${part} ${content}: ${text}`),
+      warn: (text) => log.push(`warning: ${text}`),
+    },
+  });
+  const bytes = Buffer.from(message, 'utf8');
+  const output: Buffer[] = [];
+  for (let start = 0; start < bytes.length; start += 7) {
+    output.push(await inspection.push(bytes.subarray(start, start + 7)));
+  }
+  output.push(await inspection.end());
+  return { content: Buffer.concat(output).toString('utf8'), verdict: inspection.verdict, log };
+}
+
+/** A table with a result for each line that contains the key. */
+function table(entries: Readonly<Record<string, string>>): LineLookup {
+  return (line) => Object.entries(entries).find(([key]) => line.includes(key))?.[1];
+}
+
+test('lines are removed, replaced and preceded as the tables say', async () => {
+  const { content, log } = await inspect(MESSAGE, {
+    header: table({ Subject: 'PREPEND X-Seen: yes', To: 'REPLACE To: three' }),
+    body: table({ first: 'ignore', second: 'prepend between' }),
+  });
+  assert.equal(content, 'X-Seen: yes\nSubject: one\nTo: three\n\nbetween\nsecond line\n');
+  assert.deepEqual(log, [
+    'prepend: header Subject: one: X-Seen: yes',
+    'replace: header To: two: To: three',
+    'prepend: body second line: between',
+  ]);
+});
+
+test('a refusal carries its status, and ends the inspection', async () => {
+  const plain = await inspect(MESSAGE, { header: table({ Subject: 'REJECT', To: 'HOLD' }) });
+  assert.deepEqual(plain.verdict.reject, { status: '5.7.1', text: 'message content rejected' });
+  assert.equal(plain.verdict.hold, false);
+  const spoken = await inspect(MESSAGE, { body: table({ first: 'reject 5.6.3 go away' }) });
+  assert.deepEqual(spoken.verdict.reject, { status: '5.6.3', text: 'go away' });
+  assert.equal(spoken.content, MESSAGE);
+});
+
+test('decisions about the message add up', async () => {
+  const { verdict, content } = await inspect(MESSAGE, {
+    header: table({ Subject: 'FILTER scan:host', To: 'BCC watch@x.y' }),
+    body: table({ first: 'REDIRECT other@x.y', second: 'HOLD look at it' }),
+  });
+  assert.deepEqual(verdict, {
+    reject: undefined,
+    discard: false,
+    hold: true,
+    filter: 'scan:host',
+    redirect: 'other@x.y',
+    bcc: ['watch@x.y'],
+    pass: false,
+  });
+  assert.equal(content, MESSAGE);
+});
+
+test('mistakes in tables are told to the log and change nothing', async () => {
+  const { content, log } = await inspect(MESSAGE, {
+    header: table({ Subject: 'REPLACE no header', To: 'FILTER nowhere' }),
+    body: table({ first: 'REDIRECT nobody', second: 'EXPLODE now' }),
+  });
+  assert.equal(content, MESSAGE);
+  assert.deepEqual(log, [
+    'warning: bad REPLACE header text "no header" in header_checks map',
+    'warning: bad FILTER command "nowhere" in header_checks -- need transport:destination',
+    'warning: bad REDIRECT target "nobody" in body_checks map -- need user@domain',
+    'warning: unknown command in body_checks map: EXPLODE now',
+  ]);
+});
+
+test('each kind of header has its table, and a body is checked up to its limit', async () => {
+  const message =
+    'Subject: s\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n' +
+    'Subject: nested\n\naaaa\nbbbb\n--b--\n';
+  const info: LineLookup = () => 'INFO';
+  const seen = async (checks: Partial<HeaderBodyChecks>, limit?: number): Promise<readonly string[]> =>
+    (await inspect(message, checks, limit)).log;
+  assert.deepEqual(await seen({ header: info }), ['info: header Subject: s: ']);
+  assert.deepEqual(await seen({ nestedHeader: info }), ['info: header Subject: nested: ']);
+  assert.deepEqual(await seen({ mimeHeader: info }), [
+    'info: header Content-Type: multipart/mixed; boundary=b: ',
+    'info: header Content-Type: message/rfc822: ',
+  ]);
+  assert.deepEqual(await seen({ body: info }, 3), ['info: body --b: ', 'info: body aaaa: ', 'info: body --b--: ']);
+});
+
+test('text beyond ASCII is looked up as text, and its bytes stay', async () => {
+  const message = 'Subject: gr\u00fc\u00dfe\n\n\u00e9\n';
+  const { content, log } = await inspect(message, {
+    header: (line) => (line === 'Subject: gr\u00fc\u00dfe' ? 'PREPEND X: \u00f6' : undefined),
+  });
+  assert.equal(content, `X: \u00f6\n${message}`);
+  assert.equal(log.length, 1);
+});
+
+test('a table that fails is not one that says nothing', async () => {
+  const failing: LineLookup = () => Promise.reject(new TableError('away'));
+  await assert.rejects(inspect(MESSAGE, { header: failing }), TableError);
+});
