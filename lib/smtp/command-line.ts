@@ -33,7 +33,7 @@ export function commandWords(line: string): CommandWord[] {
       words.push({ text: line.slice(start), error: true });
       break;
     }
-    at = line.charCodeAt(at) === LESS ? closing(line, at + 1, GREATER) : wordEnd(line, at);
+    at = line.charCodeAt(at) === LESS ? pathEnd(line, at) : wordEnd(line, at);
     if (at < 0) {
       words.push({ text: line.slice(start), error: true });
       break;
@@ -51,6 +51,13 @@ function isBlank(code: number): boolean {
 function skipBlanks(line: string, from: number): number {
   let at = from;
   while (at < line.length && isBlank(line.charCodeAt(at))) at += 1;
+  return at;
+}
+
+/** The place behind `<…>` with what follows it up to a blank; -1 where the bracket is not closed. */
+function pathEnd(line: string, from: number): number {
+  let at = closing(line, from + 1, GREATER);
+  while (at >= 0 && at < line.length && !isBlank(line.charCodeAt(at))) at += 1;
   return at;
 }
 

@@ -4,7 +4,8 @@
  *
  * Pure. The common form, a dot-atom at a host name in brackets, is recognised without taking the address apart.
  */
-import { parseAddressList } from '../mail/tok822.ts';
+import { isMailDomain } from '../mail/mail-domain.ts';
+import { internalize, parse, type Token } from '../mail/tok822.ts';
 
 export type MailPath =
   | {
@@ -46,18 +47,46 @@ function isPlainAddress(text: string): boolean {
 /** Tokens of one address: more than these are no address. */
 const TOKENS = 100;
 
-/** Takes the word behind `FROM:` or `TO:`. The null address is empty. */
+/**
+ * Takes the word behind `FROM:` or `TO:`. The null address is empty. An address is refused where it is not one, where what
+ * follows its last `@` cannot be a domain, and where it begins with a hyphen: a command could take it for an option.
+ */
 export function parseMailPath(word: string, strict = false): MailPath {
   const bracketed = word.startsWith('<') && word.endsWith('>');
-  if (bracketed && isPlainAddress(word)) return { address: word.slice(1, -1), plain: true };
   if (word === '<>') return { address: '', plain: true };
-  if (strict && !bracketed) return undefined;
-  const inner = bracketed ? word.slice(1, -1) : word;
-  const addresses = parseAddressList(bracketed ? `<${withoutRoute(inner)}>` : word, TOKENS);
-  if (addresses.length !== 1) return undefined;
-  const address = addresses[0]!;
-  if (address === '' && inner.trim() !== '') return undefined;
-  return { address, plain: false };
+  if (bracketed && isPlainAddress(word)) {
+    const address = word.slice(1, -1);
+    return isSound(address) ? { address, plain: true } : undefined;
+  }
+  if (!bracketed && (strict || word.startsWith('<'))) return undefined;
+  const inner = bracketed ? withoutRoute(word.slice(1, -1)) : word;
+  const tree = parse(bracketed ? `<${inner}>` : inner, TOKENS);
+  const found = tree.filter((token) => token.children !== undefined);
+  if (found.length !== 1 || tree.some((token) => token.type === 'comment')) return undefined;
+  const tokens = found[0]!.children ?? [];
+  for (let at = 1; at < tokens.length; at++) {
+    if (isWord(tokens[at]!) && isWord(tokens[at - 1]!)) return undefined;
+    if (isAt(tokens[at]!) && isAt(tokens[at - 1]!)) return undefined;
+  }
+  if (tokens.some((token) => token.type === 'op' && (token.text === ',' || token.text === ';'))) return undefined;
+  const address = internalize(tokens);
+  return isSound(address) ? { address, plain: false } : undefined;
+}
+
+function isWord(token: Token): boolean {
+  return token.type === 'atom' || token.type === 'quoted-string';
+}
+
+function isAt(token: Token): boolean {
+  return token.type === 'op' && token.text === '@';
+}
+
+function isSound(address: string): boolean {
+  if (address === '' || address.startsWith('-')) return false;
+  const at = address.lastIndexOf('@');
+  if (at < 0) return true;
+  const domain = address.slice(at + 1);
+  return isMailDomain(domain.endsWith('.') && domain.length > 1 ? domain.slice(0, -1) : domain);
 }
 
 /** `@relay1,@relay2:user@host` means user@host (RFC 5321 appendix C). */

@@ -8,15 +8,16 @@ import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import type { Content } from './content.ts';
 import { openContent } from './data.ts';
 import { finishMessage } from './end-of-message.ts';
+import { resetTransaction } from './housekeeping.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
 
-/** What BDAT commands of one message share. */
+/** What the BDAT commands of one message share. */
 export interface Chunking {
-  readonly content: Content;
+  readonly content: Content | undefined;
   readonly scanner: DataScanner;
-  /** The reply to a chunk that failed: all further ones get it too. */
-  refusal: string | undefined;
+  /** A chunk was refused: the others are read and forgotten. */
+  failed: boolean;
 }
 
 /** Larger numbers are no sizes. */
@@ -33,15 +34,15 @@ export function bdat(session: Session, words: readonly CommandWord[]): MaybeProm
     return `521 5.5.4 Syntax: BDAT count [LAST]`;
   }
   const size = Number(text);
-  if (transaction === undefined) return skip(session, size, '503 5.5.1 Error: need RCPT command');
-  if (transaction.recipients.length === 0) return skip(session, size, '554 5.5.1 Error: no valid recipients');
   if (session.chunking !== undefined) return take(session, session.chunking, size, last);
+  if (transaction === undefined) return skip(session, size, last, '503 5.5.1 Error: need RCPT command');
+  if (transaction.recipients.length === 0) return skip(session, size, last, '554 5.5.1 Error: no valid recipients');
   const start = (refusal: string | undefined): MaybePromise<string> => {
-    if (refusal !== undefined) return skip(session, size, refusal);
+    if (refusal !== undefined) return skip(session, size, last, refusal);
     session.chunking = {
       content: openContent(session),
       scanner: new DataScanner({ standardEnd: false, dots: false }),
-      refusal: undefined,
+      failed: false,
     };
     return take(session, session.chunking, size, last);
   };
@@ -51,19 +52,31 @@ export function bdat(session: Session, words: readonly CommandWord[]): MaybeProm
 
 function take(session: Session, chunking: Chunking, size: number, last: boolean): MaybePromise<string> {
   const limit = session.settings.messageSizeLimit;
-  if (chunking.refusal === undefined && limit > 0 && chunking.content.size + size > limit) {
-    chunking.refusal = '552 5.3.4 Chunk exceeds message size limit';
-    chunking.content.abort('message file too big');
+  const { content } = chunking;
+  if (chunking.failed || content === undefined) {
+    return skip(session, size, last, `551 5.0.0 Discarded ${size} bytes after earlier error`);
   }
-  if (chunking.refusal !== undefined) return skip(session, size, chunking.refusal);
-  const receiver = new ChunkReceiver(session, chunking, size, last);
+  if (limit > 0 && content.size + size > limit) {
+    return skip(session, size, last, '552 5.3.4 Chunk exceeds message size limit');
+  }
+  const receiver = new ChunkReceiver(session, content, chunking.scanner, size, last);
   if (size === 0) return receiver.finish();
   session.receiveWith(receiver);
   return '';
 }
 
-/** Reads past a chunk that is not wanted, then gives the reply. */
-function skip(session: Session, size: number, reply: string): string {
+/** Reads past a chunk that is not wanted, then gives the reply. Until the last one, further chunks are not wanted either. */
+function skip(session: Session, size: number, last: boolean, reply: string): string {
+  session.chunking?.content?.abort('chunk refused');
+  if (last) {
+    resetTransaction(session);
+  } else {
+    session.chunking = {
+      content: undefined,
+      scanner: new DataScanner({ standardEnd: false, dots: false }),
+      failed: true,
+    };
+  }
   if (size === 0) return reply;
   session.receiveWith(new SkippedChunk(session, size, reply));
   return '';
@@ -71,21 +84,24 @@ function skip(session: Session, size: number, reply: string): string {
 
 class ChunkReceiver implements Receiver {
   readonly #session: Session;
-  readonly #chunking: Chunking;
+  readonly #content: Content;
+  readonly #scanner: DataScanner;
   readonly #size: number;
   readonly #last: boolean;
   #left: number;
 
-  constructor(session: Session, chunking: Chunking, size: number, last: boolean) {
+  constructor(session: Session, content: Content, scanner: DataScanner, size: number, last: boolean) {
     this.#session = session;
-    this.#chunking = chunking;
+    this.#content = content;
+    this.#scanner = scanner;
     this.#size = size;
     this.#last = last;
     this.#left = size;
   }
 
   receive(input: LineBuffer): MaybePromise<string> | undefined {
-    const { content, scanner } = this.#chunking;
+    const content = this.#content;
+    const scanner = this.#scanner;
     const length = Math.min(this.#left, input.length);
     scanner.scan(input.bytes, input.at, input.at + length, content);
     input.skipTo(input.at + length);
@@ -100,11 +116,12 @@ class ChunkReceiver implements Receiver {
   /** The chunk is complete: the reply, for the message as a whole where it was the last one. */
   finish(): MaybePromise<string> {
     const session = this.#session;
-    const { content, scanner } = this.#chunking;
+    const content = this.#content;
+    const scanner = this.#scanner;
     session.receiveWith(undefined);
     if (!this.#last) {
       session.contentFull = () => content.full;
-      session.countCommand('BDAT', true);
+      if (this.#size > 0) session.countCommand('BDAT', true);
       return `250 2.0.0 Ok: ${this.#size} bytes`;
     }
     scanner.finish(content);
@@ -113,11 +130,11 @@ class ChunkReceiver implements Receiver {
   }
 
   abort(): void {
-    this.#chunking.content.abort('connection lost');
+    this.#content.abort('connection lost');
   }
 
   describe(): string {
-    return `BDAT (${this.#chunking.content.size} bytes)`;
+    return `BDAT (${this.#content.size} bytes)`;
   }
 }
 

@@ -70,7 +70,7 @@ export const commands: ReadonlyMap<string, Command> = new Map(
 export const UNKNOWN_COMMAND: Command = {
   name: 'UNKNOWN',
   index: COMMAND_NAMES.length - 1,
-  run: () => '502 5.5.2 Error: command not recognized',
+  run: () => '500 5.5.2 Error: command not recognized',
   limited: false,
   last: false,
 };

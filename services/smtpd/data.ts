@@ -12,8 +12,8 @@ import { makeRequest, prependedHeaders } from './submit.ts';
 export function data(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { transaction, context, subject } = session;
   if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
+  if (session.chunking !== undefined) return '503 5.5.1 Error: DATA after BDAT';
   if (transaction === undefined) return '503 5.5.1 Error: need RCPT command';
-  if (session.chunking) return '503 5.5.1 Error: DATA command out of sequence';
   if (transaction.recipients.length === 0) return '554 5.5.1 Error: no valid recipients';
   const start = (refusal: string | undefined): string => {
     if (refusal !== undefined) return refusal;

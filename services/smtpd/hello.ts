@@ -6,12 +6,12 @@ import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
 
 export function helo(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
-  if (words.length < 2) return '501 5.5.4 Syntax: HELO hostname';
+  if (words.length < 2) return '501 Syntax: HELO hostname';
   return hello(session, words, 'HELO', () => `250 ${session.settings.myhostname}`);
 }
 
 export function ehlo(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
-  if (words.length < 2) return '501 5.5.4 Syntax: EHLO hostname';
+  if (words.length < 2) return '501 Syntax: EHLO hostname';
   return hello(session, words, 'EHLO', () => {
     session.pipelining = !session.discard.has('pipelining');
     return session.context.ehlo(session);

@@ -1,8 +1,9 @@
 /** RSET, NOOP, VRFY, ETRN and QUIT (RFC 5321 section 4.1.1, RFC 1985). */
+
+import { isHostName } from '../../lib/mail/mail-domain.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { parseMailPath } from '../../lib/smtp/mail-path.ts';
 import { noActions } from './restrictions/subject.ts';
-import { isHostname } from './restrictions/syntax.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
 
@@ -11,7 +12,7 @@ export function resetTransaction(session: Session): void {
   const { subject, transaction } = session;
   transaction?.span?.end();
   session.transaction = undefined;
-  session.chunking?.content.abort('transaction ended');
+  session.chunking?.content?.abort('transaction ended');
   session.chunking = undefined;
   session.receiveWith(undefined);
   subject.sender = undefined;
@@ -31,8 +32,7 @@ export function noop(): string {
   return '250 2.0.0 Ok';
 }
 
-export function quit(session: Session, words: readonly CommandWord[]): string {
-  if (words.length !== 1) return '501 5.5.4 Syntax: QUIT';
+export function quit(session: Session): string {
   session.ending = true;
   return '221 2.0.0 Bye';
 }
@@ -45,7 +45,7 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
   if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
   const last = words[words.length - 1]!.text.toUpperCase();
   const arguments_ = words.length > 2 && last === 'SMTPUTF8' ? words.slice(1, -1) : words.slice(1);
-  const path = parseMailPath(arguments_.map((word) => word.text).join(' '), settings.strictEnvelopes);
+  const path = parseMailPath(arguments_.map((word) => word.text).join(' '));
   if (path === undefined || path.address === '') return '501 5.1.3 Bad recipient address syntax';
   const saved = subject.recipient;
   subject.recipient = path.address;
@@ -60,13 +60,13 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
 /** Asks for the delivery of what waits for a site. */
 export function etrn(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { settings, subject, context } = session;
-  if (session.discard.has('etrn')) return '502 5.5.2 Error: command not recognized';
+  if (session.discard.has('etrn')) return '500 5.5.2 Error: command not recognized';
   if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
   if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
   if (words.length !== 2) return '500 5.5.4 Syntax: ETRN domain';
   let site = words[1]!.text;
   if (site.startsWith('@') || site.startsWith('#')) site = site.slice(1);
-  if (!isHostname(site)) return '501 5.5.4 Error: invalid parameter syntax';
+  if (!isHostName(site)) return '501 5.5.4 Error: invalid parameter syntax';
   subject.recipient = site;
   const answer = async (refusal: string | undefined): Promise<string> => {
     subject.recipient = undefined;

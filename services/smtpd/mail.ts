@@ -11,11 +11,14 @@ import { Transaction } from './transaction.ts';
 
 /** Characters of ENVID: 100 once decoded (RFC 3461 section 4.4). */
 const ENVID = 100;
+/** A number with more digits is no size that a file could have. */
+const SIZE_DIGITS = 18;
 
 export function mail(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { settings, subject } = session;
   if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
   if (session.transaction !== undefined) return '503 5.5.1 Error: nested MAIL command';
+  if (session.chunking !== undefined) return '503 5.5.1 Error: MAIL after BDAT';
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'FROM:') return '501 5.5.4 Syntax: MAIL FROM:<address>';
   const word = words[2]!;
   const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);
@@ -82,7 +85,8 @@ function readParameters(session: Session, transaction: Transaction, words: reado
         break;
       case 'SIZE': {
         if (discard.has('size')) return unsupported(text);
-        if (!/^\d{1,19}$/.test(value)) return '501 5.5.4 Bad message size syntax';
+        if (!/^\d+$/.test(value)) return '501 5.5.4 Bad message size syntax';
+        if (value.length > SIZE_DIGITS) return '552 5.3.4 Message size exceeds file system imposed limit';
         transaction.declaredSize = Number(value);
         break;
       }
@@ -92,20 +96,24 @@ function readParameters(session: Session, transaction: Transaction, words: reado
         break;
       case 'RET':
         if (discard.has('dsn')) return '501 5.7.1 DSN support is disabled';
-        if (transaction.dsnRet !== '') return '501 5.5.4 Error: Bad RET parameter syntax';
-        if (!/^(full|hdrs)$/i.test(value)) return '501 5.5.4 Error: Bad RET parameter syntax';
+        if (transaction.dsnRet !== '') return '501 5.5.4 Bad RET parameter syntax';
+        if (!/^(full|hdrs)$/i.test(value)) return '501 5.5.4 Bad RET parameter syntax';
         transaction.dsnRet = value.toUpperCase();
         break;
       case 'ENVID': {
         if (discard.has('dsn')) return '501 5.7.1 DSN support is disabled';
         const decoded = decodeXtext(value);
         if (transaction.dsnEnvid !== '' || decoded === undefined || decoded === '' || decoded.length > ENVID) {
-          return '501 5.5.4 Error: Bad ENVID parameter syntax';
+          return '501 5.5.4 Bad ENVID parameter syntax';
         }
-        if (printable(decoded) !== decoded) return '501 5.5.4 Error: Bad ENVID parameter syntax';
+        if (printable(decoded) !== decoded) return '501 5.5.4 Bad ENVID parameter syntax';
         transaction.dsnEnvid = value;
         break;
       }
+      case 'AUTH':
+        // RFC 4954 section 5: accepted, and not believed. The address may stand in brackets, which makes it a word.
+        if (value === '' && words[at + 1]?.text.startsWith('<')) at += 1;
+        break;
       default:
         return unsupported(text);
     }

@@ -16,6 +16,7 @@ const ORCPT = 500;
 export function rcpt(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { transaction, settings } = session;
   if (transaction === undefined) return '503 5.5.1 Error: need MAIL command';
+  if (session.chunking !== undefined) return '503 5.5.1 Error: RCPT after BDAT';
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'TO:') return '501 5.5.4 Syntax: RCPT TO:<address>';
   const word = words[2]!;
   const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);

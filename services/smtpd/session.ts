@@ -206,12 +206,6 @@ export class Session {
 
   #command(line: string): void {
     const { context, settings } = this;
-    if (this.errorCount >= settings.hardErrorLimit) {
-      this.ending = true;
-      this.#reply(`421 4.7.0 ${settings.myhostname} Error: too many errors`);
-      context.log.info(`too many errors after ${this.where} from ${this.client}`);
-      return;
-    }
     if (this.#input.cut) {
       context.log.warning(
         `${this.client}: request longer than ${settings.lineLengthLimit}: ${printable(line.slice(0, 30))}...`,
@@ -296,7 +290,7 @@ export class Session {
         this.ending = true;
         return this.#finished(UNKNOWN_COMMAND, '221 2.7.0 Error: I can break rules, too. Goodbye.');
       }
-      return this.#finished(UNKNOWN_COMMAND, '502 5.5.2 Error: command not recognized');
+      return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: command not recognized');
     };
     const forbidden = this.context.isForbidden(verb);
     return forbidden instanceof Promise ? forbidden.then(answer) : answer(forbidden);
@@ -342,7 +336,12 @@ export class Session {
     if (text.charCodeAt(0) < FOUR) return;
     this.errorCount += 1;
     this.context.metrics.rejected.inc({ service: this.context.name, stage: this.where });
-    const { softErrorLimit, errorSleepTime } = this.settings;
+    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
+    if (this.errorCount >= hardErrorLimit && !this.ending) {
+      this.ending = true;
+      this.#output += `421 4.7.0 ${myhostname} Error: too many errors\r\n`;
+      this.context.log.info(`too many errors after ${this.where} from ${this.client}`);
+    }
     if (this.errorCount > softErrorLimit && errorSleepTime > 0 && !this.ending) this.#delay(errorSleepTime);
   }
 
@@ -433,7 +432,7 @@ export class Session {
     this.#closed = true;
     this.#receiver?.abort();
     this.#receiver = undefined;
-    this.chunking?.content.abort('connection lost');
+    this.chunking?.content?.abort('connection lost');
     this.chunking = undefined;
     this.transaction?.span?.end('session ended');
     this.transaction = undefined;

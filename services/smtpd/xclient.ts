@@ -21,7 +21,11 @@ const VALUE = 255;
 type Attributes = Map<string, string>;
 
 /** `NAME=value` pairs in xtext; a reply where one is wrong. */
-function attributes(words: readonly CommandWord[], known: ReadonlySet<string>): Attributes | string {
+function attributes(
+  words: readonly CommandWord[],
+  command: 'XCLIENT' | 'XFORWARD',
+  known: ReadonlySet<string>,
+): Attributes | string {
   const found: Attributes = new Map();
   for (const { text } of words.slice(1)) {
     const equals = text.indexOf('=');
@@ -29,7 +33,7 @@ function attributes(words: readonly CommandWord[], known: ReadonlySet<string>): 
     const name = text.slice(0, equals).toUpperCase();
     const value = decodeXtext(text.slice(equals + 1));
     if (value === undefined || value.length > VALUE) return `501 5.5.4 Error: attribute value expected`;
-    if (!known.has(name)) return `501 5.5.4 Bad attribute name: ${printable(text.slice(0, equals))}`;
+    if (!known.has(name)) return `501 5.5.4 Bad ${command} attribute name: ${printable(text.slice(0, equals))}`;
     found.set(name, printable(value));
   }
   return found;
@@ -38,10 +42,10 @@ function attributes(words: readonly CommandWord[], known: ReadonlySet<string>): 
 const XCLIENT = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'REVERSE_NAME', 'LOGIN', 'DESTADDR', 'DESTPORT']);
 
 export function xclient(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
-  if (!session.mayXclient) return '550 5.7.0 Error: insufficient authorization';
   if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
+  if (!session.mayXclient) return '550 5.7.0 Error: insufficient authorization';
   if (words.length < 2) return '501 5.5.4 Syntax: XCLIENT attribute=value...';
-  const given = attributes(words, XCLIENT);
+  const given = attributes(words, 'XCLIENT', XCLIENT);
   if (typeof given === 'string') return given;
   const peer = peerFrom(session.subject.peer, given);
   if (peer === undefined) return '501 5.5.4 Bad ADDR syntax';
@@ -53,6 +57,7 @@ export function xclient(session: Session, words: readonly CommandWord[]): MaybeP
     given.get('PROTO')?.toUpperCase() === 'ESMTP' ? 'ESMTP' : given.has('PROTO') ? 'SMTP' : protocol;
   session.subject.saslUsername = known(given.get('LOGIN')) ?? '';
   session.pipelining = false;
+  session.mayXclient = false;
   // The session starts over as that of the new client, with a greeting.
   return session.context.greet(session);
 }
@@ -99,10 +104,10 @@ function peerFrom(before: Peer, given: Attributes): Peer | undefined {
 const XFORWARD = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'IDENT', 'SOURCE', 'DOMAIN']);
 
 export function xforward(session: Session, words: readonly CommandWord[]): string {
-  if (!session.mayXforward) return '550 5.7.0 Error: insufficient authorization';
   if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
+  if (!session.mayXforward) return '550 5.7.0 Error: insufficient authorization';
   if (words.length < 2) return '501 5.5.4 Syntax: XFORWARD attribute=value...';
-  const given = attributes(words, XFORWARD);
+  const given = attributes(words, 'XFORWARD', XFORWARD);
   if (typeof given === 'string') return given;
   const forwarded = new Map(session.forwarded);
   for (const [name, value] of given) forwarded.set(name, known(value) ?? 'unknown');
