@@ -6,7 +6,7 @@
  * suffix (`<level`) uses the comparison registered under that suffix; `${name{text}}` calls a registered function.
  * A name that has no value expands to nothing. Pure: problems are reported through `warn` and in the result.
  *
- * Nesting is bounded: values that refer to themselves end in a warning, not in a loop.
+ * Nesting and the text read are bounded: values that refer to themselves or double at each level end in a warning.
  */
 
 export interface ExpandOptions {
@@ -35,7 +35,8 @@ export interface Expansion {
 }
 
 const maximumNesting = 100;
-const maximumLength = 16 * 1024 * 1024;
+/** Characters read in one expansion, over all that it refers to. */
+const maximumWork = 4 * 1024 * 1024;
 const nameCharacters = /[A-Za-z0-9_]*/y;
 const operatorCharacters = /([=!<>]*)([A-Za-z0-9]*)/y;
 const blanks = /[ \t\r\n\v\f]*/y;
@@ -262,6 +263,7 @@ function holds(operator: string, order: number): boolean {
 class Expander {
   malformed = false;
   undefinedName = false;
+  #work = 0;
   readonly #options: ExpandOptions;
 
   constructor(options: ExpandOptions) {
@@ -274,14 +276,17 @@ class Expander {
   };
 
   expand(text: string, nesting: number): string {
+    const within = this.#work <= maximumWork;
+    this.#work += text.length + 1;
+    if (this.#work > maximumWork) {
+      // Values that double at each level would otherwise be followed for ever: once over the bound, nothing is read.
+      if (within) this.#report(`expansion is too long: "${text.slice(0, 50)}"`);
+      return '';
+    }
     if (!text.includes('$')) return text;
     let result = '';
     for (const piece of parse(text, this.#options, this.#report)) {
       result += 'literal' in piece ? piece.literal : this.#expandMacro(piece.macro, nesting);
-      if (result.length > maximumLength) {
-        this.#report(`expansion is longer than ${maximumLength} characters: "${text.slice(0, 50)}"`);
-        return '';
-      }
     }
     return result;
   }
