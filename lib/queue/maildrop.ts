@@ -262,3 +262,32 @@ export async function* entryBytes(last: LastPart, earlier: AsyncIterable<Buffer>
   }
   if (last.data.length > 0) yield last.data;
 }
+
+/** An entry as one run of bytes with its checksum at the end: what postdrop(1) reads. */
+export async function* sealEntry(submission: Submission, content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const parts = new PartCutter();
+  yield* parts.add(encodeSubmission(submission));
+  for await (const piece of content) yield* parts.add(piece);
+  yield parts.end();
+}
+
+/** The bytes of a sealed entry. Throws MaildropDamaged at the end where they are not all there. */
+export async function* unsealEntry(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let held: Buffer = Buffer.alloc(0);
+  let size = 0;
+  let checksum = 0;
+  for await (const piece of input) {
+    const data = held.length === 0 ? piece : Buffer.concat([held, piece]);
+    const end = Math.max(data.length - TRAILER_SIZE, 0);
+    held = data.subarray(end);
+    if (end === 0) continue;
+    const known = data.subarray(0, end);
+    size += known.length;
+    checksum = crc32(known, checksum);
+    yield known;
+  }
+  const seal = readLastPart(held);
+  if (seal.size !== size || seal.checksum !== checksum) {
+    throw new MaildropDamaged(`${size} of ${seal.size} octets, or a wrong checksum`);
+  }
+}

@@ -8,6 +8,9 @@ import { Envelope, SubmitStatus, Unavailable } from '../../lib/clients/protocols
 import type { Message } from '../../lib/delivery/message.ts';
 import { deliveryHead } from '../../lib/delivery/message-copy.ts';
 import { type Dsn, failure, success } from '../../lib/mail/dsn.ts';
+import { createQueueIdGenerator } from '../../lib/mail/queue-id.ts';
+
+const newQueueId = createQueueIdGenerator();
 
 export interface Forwarding {
   readonly request: DeliveryRequest;
@@ -60,10 +63,12 @@ async function* withHead(head: Buffer, content: AsyncIterable<Buffer>): AsyncGen
 function submitRequest({ request, recipient, sender, addresses }: Forwarding): SubmitRequest {
   // A changed sender takes responsibility: reports that the original sender asked for are not its business.
   const sameSender = sender === request.sender;
+  const now = Date.now() * 1000;
   const original = recipient.originalAddress === '' ? recipient.address : recipient.originalAddress;
   return {
     envelope: Envelope.create({
-      arrivalTime: Date.now() * 1000,
+      queueId: newQueueId(BigInt(now)),
+      arrivalTime: now,
       sender,
       recipients: [...addresses].map((address) => ({
         address,

@@ -1,0 +1,105 @@
+/**
+ * What sendmail(1) and postdrop(1) share: a connection to NATS for one message, and errors in words for the user.
+ *
+ * Rejects with FatalError: exit status EX_TEMPFAIL where the message was not, or perhaps not, stored; EX_UNAVAILABLE where
+ * it is too large or its user may not submit. Other errors of the content pass.
+ */
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { Configuration } from '../config/settings.ts';
+import { StringList } from '../tables/match-list.ts';
+import { type TableContext, TableError } from '../tables/table.ts';
+import { EX, FatalError } from '../util/errors.ts';
+import { dropMessage, ensureMaildrop, MaildropDamaged, type Submission } from './maildrop.ts';
+
+const CONNECT_TIMEOUT = 5000;
+
+export const MAILDROP_CLIENT_PARAMETERS = [
+  'authorized_submit_users',
+  'message_size_limit',
+  'postfleet_nats_url',
+  'postfleet_replicas',
+];
+
+/** Stores a message in MAILDROP. Resolves when it is on disk there. */
+export async function postMessage(
+  configuration: Configuration,
+  submission: Submission,
+  content: AsyncIterable<Buffer>,
+): Promise<void> {
+  const url = configuration.text('postfleet_nats_url');
+  if (url === '') {
+    throw new FatalError(
+      'postfleet_nats_url is empty: set it to the address of the NATS server, or start the instance',
+    );
+  }
+  const connection = await open(url);
+  try {
+    await ensureMaildrop(
+      await jetstreamManager(connection, { checkAPI: false }),
+      configuration.integer('postfleet_replicas'),
+    );
+    await dropMessage(jetstream(connection), submission, content);
+  } catch (error) {
+    if (error instanceof FatalError || error instanceof MaildropDamaged) throw error;
+    throw new FatalError(`mail submission failed: ${reasonOf(error)}; the message was perhaps not kept`, {
+      cause: error,
+      exitCode: EX.TEMPFAIL,
+    });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function open(url: string): Promise<NatsConnection> {
+  try {
+    return await connect({ servers: url.split(/[\s,]+/), timeout: CONNECT_TIMEOUT, reconnect: false });
+  } catch (error) {
+    const where = url.replace(/\/\/[^/@]*@/g, '//');
+    throw new FatalError(`mail submission is unavailable: cannot reach NATS at ${where}: ${reasonOf(error)}`, {
+      cause: error,
+      exitCode: EX.TEMPFAIL,
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { message, cause, code } = error as Error & { code?: string | number };
+  const inner = cause as { code?: string; message?: string } | undefined;
+  return message || inner?.code || inner?.message || String(code ?? error);
+}
+
+/** Throws where authorized_submit_users does not list the user. */
+export async function checkSubmitter(configuration: Configuration, login: string, uid: number): Promise<void> {
+  const users = configuration.text('authorized_submit_users');
+  if (users === 'static:anyone') return;
+  const signal = new AbortController();
+  const context: TableContext = { directory: configuration.directory, warn: () => undefined, signal: signal.signal };
+  await using list = await StringList.open('authorized_submit_users', users, context);
+  try {
+    if (await list.matches(login)) return;
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    throw new FatalError(`authorized_submit_users: ${error.message}`, { cause: error, exitCode: EX.TEMPFAIL });
+  } finally {
+    signal.abort();
+  }
+  throw new FatalError(`User ${login}(${uid}) is not allowed to submit mail`, { exitCode: EX.UNAVAILABLE });
+}
+
+/** Passes content on and throws where it grows beyond message_size_limit; 0 is no limit. */
+export async function* limitSize(
+  content: AsyncIterable<Buffer>,
+  limit: number,
+  login: string,
+  uid: number,
+): AsyncGenerator<Buffer> {
+  let size = 0;
+  for await (const piece of content) {
+    size += piece.length;
+    if (limit > 0 && size > limit) {
+      throw new FatalError(`${login}(${uid}): message file too big`, { exitCode: EX.UNAVAILABLE });
+    }
+    yield piece;
+  }
+}
