@@ -20,10 +20,13 @@ export interface HeaderBodyChecks {
 
 export type CheckedPart = 'header' | 'body';
 
+/** What an action is about: a line, or a broken MIME structure. */
+export type CheckSubject = CheckedPart | 'mime-error';
+
 /** Where actions are told. Texts have one character per byte and are as they came. */
 export interface CheckLog {
   /** An action that was carried out: `warning`, `prepend`, … */
-  action(action: string, part: CheckedPart, content: string, text: string): void;
+  action(action: string, subject: CheckSubject, content: string, text: string): void;
   /** A mistake in a table. */
   warn(text: string): void;
 }
@@ -112,7 +115,7 @@ function carryOut(action: string, text: string, line: Line): CheckResult {
         return KEEP;
       }
       if (part === 'header' && !isHeader(text)) {
-        log.warn(`bad ${action} header text "${text}" in ${parameter} map`);
+        log.warn(`bad ${action} header text "${text}" in ${parameter} map -- need "headername: headervalue"`);
         return KEEP;
       }
       log.action(result, part, content, text);

@@ -65,6 +65,8 @@ export interface MimeOptions {
   readonly report: ReadonlySet<MimeErrorKind>;
   /** disable_mime_output_conversion is off and the receiver takes 7 bits only. */
   readonly downgrade: boolean;
+  /** False where disable_mime_input_processing is on: after the first header block all is body. */
+  readonly parse?: boolean;
   /** Trace events are wanted. */
   readonly trace?: boolean;
 }
@@ -211,7 +213,9 @@ export class MimeWalker {
     const name = this.#name;
     this.#header = '';
     this.#truncated = false;
-    if (name === 'content-type') this.#contentType(text);
+    if (this.#options.parse === false) {
+      // Nobody looks inside.
+    } else if (name === 'content-type') this.#contentType(text);
     else if (name === 'content-transfer-encoding') this.#contentTransferEncoding(text);
     if (NOT_ASCII.test(text)) this.#error('8bit-in-header', text);
     // What is converted is declared anew at the end of the block, when the content type is known.

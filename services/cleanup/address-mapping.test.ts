@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Configuration } from '../../lib/config/settings.ts';
 import { mapHeaderAddresses } from '../../lib/mail/header-addresses.ts';
 import type { AddressMappingOptions } from '../../lib/tables/address-lookup.ts';
 import { StringList } from '../../lib/tables/match-list.ts';
 import { openMaps } from '../../lib/tables/open.ts';
 import { type TableContext, TableError } from '../../lib/tables/table.ts';
-import { automaticBcc } from './always-bcc.ts';
-import { type CanonicalContext, mapCanonical } from './canonical.ts';
-import { masquerade, readMasquerade } from './masquerade.ts';
-import { expandVirtualAlias, type VirtualAliasContext } from './virtual-alias.ts';
+import { automaticBcc, openAutomaticBcc } from './always-bcc.ts';
+import { type CanonicalContext, mapCanonical, openCanonical } from './canonical.ts';
+import { masquerade, masqueradeClass, openMasquerade, readMasquerade } from './masquerade.ts';
+import { expandVirtualAlias, openVirtualAlias, type VirtualAliasContext } from './virtual-alias.ts';
 
 const warnings: string[] = [];
 const warn = (text: string): void => {
@@ -151,4 +152,30 @@ test('a header is written anew only where an address in it changed', async () =>
   const map = (address: string): string => (address === 'a' ? 'a b@x.y' : address);
   assert.equal(await mapHeaderAddresses('Name <q@z.z>,  c@z.z', map, options), undefined);
   assert.equal(await mapHeaderAddresses('Name <a>, (x) c@z.z', map, options), 'Name <"a b"@x.y>,\n\tc@z.z (x)');
+});
+
+test('main.cf names the tables, their classes and their limits', async () => {
+  const configuration = Configuration.fromText(`sender_canonical_maps=inline:{a@x.y=b@x.y}
+canonical_maps=inline:{c@x.y=d@x.y}
+canonical_classes=envelope_recipient
+masquerade_domains=x.y
+virtual_alias_maps=inline:{v@x.y=w@x.y}
+virtual_alias_expansion_limit=7
+propagate_unmatched_extensions=canonical
+always_bcc=all@x.y
+sender_bcc_maps=inline:{a@x.y=seen@x.y}
+`);
+  await using canonicals = await openCanonical(configuration, tables, lookup);
+  assert.equal(await mapCanonical(canonicals, 'envelope_sender', 'a+e@x.y'), 'b+e@x.y');
+  assert.equal(await mapCanonical(canonicals, 'envelope_recipient', 'a@x.y'), 'a@x.y');
+  assert.equal(await mapCanonical(canonicals, 'envelope_sender', 'c@x.y'), 'c@x.y');
+  assert.equal(await mapCanonical(canonicals, 'envelope_recipient', 'c@x.y'), 'd@x.y');
+  await using aliases = await openVirtualAlias(configuration, tables, lookup);
+  assert.deepEqual(await expand(aliases, 'v+e@x.y'), ['w@x.y']);
+  assert.deepEqual([aliases.expansionLimit, aliases.recursionLimit, aliases.addressLengthLimit], [7, 1000, 1000]);
+  await using masquerading = await openMasquerade(configuration, tables);
+  assert.equal(await masqueradeClass(masquerading, 'header_sender', 'u@h.x.y'), 'u@x.y');
+  assert.equal(await masqueradeClass(masquerading, 'envelope_recipient', 'u@h.x.y'), 'u@h.x.y');
+  await using bcc = await openAutomaticBcc(configuration, tables, lookup);
+  assert.deepEqual(await automaticBcc(bcc, 'a@x.y', ['z@z.z']), ['all@x.y', 'seen@x.y']);
 });

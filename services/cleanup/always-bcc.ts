@@ -5,8 +5,13 @@
  *
  * Rejects with TableError on a temporary failure.
  */
+import type { Configuration } from '../../lib/config/settings.ts';
 import { type AddressLookupOptions, findAddress } from '../../lib/tables/address-lookup.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
+import { openMaps } from '../../lib/tables/open.ts';
+import type { TableContext } from '../../lib/tables/table.ts';
+
+export const AUTOMATIC_BCC_PARAMETERS = ['always_bcc', 'sender_bcc_maps', 'recipient_bcc_maps'] as const;
 
 export interface AutomaticBccContext {
   /** Empty where there is none. */
@@ -14,6 +19,26 @@ export interface AutomaticBccContext {
   readonly senderBcc: Maps;
   readonly recipientBcc: Maps;
   readonly lookup: AddressLookupOptions;
+}
+
+/** Opens the tables. What cannot be opened fails its look-ups. */
+export async function openAutomaticBcc(
+  configuration: Configuration,
+  tables: TableContext,
+  lookup: AddressLookupOptions,
+): Promise<AutomaticBccContext & AsyncDisposable> {
+  const senderBcc = await openMaps('sender_bcc_maps', configuration.text('sender_bcc_maps'), tables);
+  const recipientBcc = await openMaps('recipient_bcc_maps', configuration.text('recipient_bcc_maps'), tables);
+  return {
+    alwaysBcc: configuration.text('always_bcc'),
+    senderBcc,
+    recipientBcc,
+    lookup,
+    [Symbol.asyncDispose]: async () => {
+      await senderBcc.close();
+      await recipientBcc.close();
+    },
+  };
 }
 
 /**

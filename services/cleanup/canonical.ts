@@ -6,8 +6,24 @@
  *
  * Rejects with TableError on a temporary failure. Logs a table that leads on and on; its last result is used.
  */
+import type { Configuration } from '../../lib/config/settings.ts';
 import { type AddressMappingOptions, mapAddress } from '../../lib/tables/address-lookup.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
+import { openMaps } from '../../lib/tables/open.ts';
+import type { TableContext } from '../../lib/tables/table.ts';
+
+export const CANONICAL_PARAMETERS = [
+  'sender_canonical_maps',
+  'sender_canonical_classes',
+  'recipient_canonical_maps',
+  'recipient_canonical_classes',
+  'canonical_maps',
+  'canonical_classes',
+  'propagate_unmatched_extensions',
+] as const;
+
+/** How a service looks addresses up; whether extensions are put back is each table's own setting. */
+export type MappingLookup = Omit<AddressMappingOptions, 'propagateExtension'>;
 
 /** Where an address stands; the words of canonical_classes. */
 export type AddressClass = 'envelope_sender' | 'envelope_recipient' | 'header_sender' | 'header_recipient';
@@ -23,6 +39,30 @@ export interface CanonicalContext {
   readonly tables: readonly CanonicalTable[];
   readonly lookup: AddressMappingOptions;
   warn(text: string): void;
+}
+
+/** Opens the three tables. What cannot be opened fails its look-ups. */
+export async function openCanonical(
+  configuration: Configuration,
+  tables: TableContext,
+  lookup: MappingLookup,
+): Promise<CanonicalContext & AsyncDisposable> {
+  const opened: CanonicalTable[] = [];
+  for (const name of ['sender_canonical', 'recipient_canonical', 'canonical']) {
+    opened.push({
+      maps: await openMaps(`${name}_maps`, configuration.text(`${name}_maps`), tables),
+      classes: new Set(configuration.list(`${name}_classes`)),
+    });
+  }
+  const propagateExtension = configuration.list('propagate_unmatched_extensions').includes('canonical');
+  return {
+    tables: opened,
+    lookup: { ...lookup, propagateExtension },
+    warn: (text) => tables.warn(text),
+    [Symbol.asyncDispose]: async () => {
+      for (const { maps } of opened) await maps.close();
+    },
+  };
 }
 
 /** How often a table is applied to its own result. */

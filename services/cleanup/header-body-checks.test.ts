@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Configuration } from '../../lib/config/settings.ts';
 import type { HeaderBodyChecks, LineLookup } from '../../lib/mail/header-body-checks.ts';
-import { MIME_ERRORS } from '../../lib/mail/mime.ts';
+import type { MimeErrorKind } from '../../lib/mail/mime.ts';
 import { TableError } from '../../lib/tables/table.ts';
-import { ContentInspection, type ContentVerdict } from './header-body-checks.ts';
+import { ContentInspection, type ContentVerdict, openHeaderBodyChecks } from './header-body-checks.ts';
 
 const MESSAGE = 'Subject: one\nTo: two\n\nfirst line\nsecond line\n';
 
@@ -14,7 +15,12 @@ interface Inspected {
 }
 
 /** Inspects a message that comes in pieces of seven bytes. */
-async function inspect(message: string, checks: Partial<HeaderBodyChecks>, bodySizeLimit = 51200): Promise<Inspected> {
+async function inspect(
+  message: string,
+  checks: Partial<HeaderBodyChecks>,
+  bodySizeLimit = 51200,
+  report: MimeErrorKind[] = [],
+): Promise<Inspected> {
   const log: string[] = [];
   const none = { header: undefined, mimeHeader: undefined, nestedHeader: undefined, body: undefined };
   const inspection = new ContentInspection({
@@ -23,7 +29,7 @@ async function inspect(message: string, checks: Partial<HeaderBodyChecks>, bodyS
       headerSizeLimit: 102_400,
       nestingLimit: 100,
       boundaryLengthLimit: 2048,
-      report: new Set(MIME_ERRORS.keys()),
+      report: new Set(report),
       downgrade: false,
     },
     bodySizeLimit,
@@ -93,7 +99,7 @@ test('mistakes in tables are told to the log and change nothing', async () => {
   });
   assert.equal(content, MESSAGE);
   assert.deepEqual(log, [
-    'warning: bad REPLACE header text "no header" in header_checks map',
+    'warning: bad REPLACE header text "no header" in header_checks map -- need "headername: headervalue"',
     'warning: bad FILTER command "nowhere" in header_checks -- need transport:destination',
     'warning: bad REDIRECT target "nobody" in body_checks map -- need user@domain',
     'warning: unknown command in body_checks map: EXPLODE now',
@@ -128,4 +134,31 @@ test('text beyond ASCII is looked up as text, and its bytes stay', async () => {
 test('a table that fails is not one that says nothing', async () => {
   const failing: LineLookup = () => Promise.reject(new TableError('away'));
   await assert.rejects(inspect(MESSAGE, { header: failing }), TableError);
+});
+
+test('a broken structure is a reason to refuse where the parameters say so', async () => {
+  const lenient = await inspect('Subject: \u00e9\n\nx\n', {});
+  assert.equal(lenient.verdict.reject, undefined);
+  const strict = await inspect('Subject: \u00e9\n\nx\n', {}, 51200, ['8bit-in-header']);
+  assert.deepEqual(strict.verdict.reject, { status: '5.6.0', text: 'improper use of 8-bit data in message header' });
+  assert.equal(strict.log.length, 1);
+});
+
+test('the parameters decide what is inspected', async () => {
+  const tables = { directory: '.', warn: assert.fail, signal: new AbortController().signal };
+  const open = (mainCf: string) => openHeaderBodyChecks(Configuration.fromText(mainCf), tables);
+  const mail = Buffer.from('Content-Type: text/plain\n\nx\n');
+  const deep = Buffer.from('Content-Type: message/rfc822\n\n'.repeat(102));
+  await using plain = await open('');
+  assert.deepEqual([...plain.options.mime.report], ['nesting']);
+  assert.deepEqual([plain.isNeeded(mail), plain.isNeeded(deep)], [false, true]);
+  await using idle = await open('disable_mime_input_processing=yes\n');
+  assert.ok(!idle.isNeeded(deep));
+  await using checked = await open(
+    'header_checks=static:dunno\nstrict_8bitmime=yes\nstrict_mime_encoding_domain=yes\n',
+  );
+  const { header, mimeHeader, nestedHeader, body } = checked.options.checks;
+  assert.ok(header && mimeHeader && nestedHeader && !body);
+  assert.equal(checked.options.mime.report.size, 4);
+  assert.ok(checked.isNeeded(mail));
 });

@@ -6,8 +6,11 @@
  * of a header and its colon, and headers beyond header_size_limit. Bodies are checked up to body_checks_size_limit octets
  * of each part. After REJECT, DISCARD or PASS nothing more is looked up, and the rest passes.
  *
+ * A message whose MIME structure is wrong is refused where mime_nesting_limit or one of the strict_… parameters says so.
+ *
  * Logs each action. Rejects with TableError where a table fails.
  */
+import type { Configuration } from '../../lib/config/settings.ts';
 
 import { splitEnhancedStatus } from '../../lib/mail/enhanced-status.ts';
 import {
@@ -19,7 +22,27 @@ import {
   headerTable,
 } from '../../lib/mail/header-body-checks.ts';
 import { LineRecords, recordBytes } from '../../lib/mail/line-records.ts';
-import { type MimeEvent, type MimeOptions, MimeWalker } from '../../lib/mail/mime.ts';
+import { MIME_ERRORS, type MimeErrorKind, type MimeEvent, type MimeOptions, MimeWalker } from '../../lib/mail/mime.ts';
+import type { Maps } from '../../lib/tables/maps.ts';
+import { openMaps } from '../../lib/tables/open.ts';
+import type { TableContext } from '../../lib/tables/table.ts';
+
+export const HEADER_BODY_CHECKS_PARAMETERS = [
+  'header_checks',
+  'mime_header_checks',
+  'nested_header_checks',
+  'body_checks',
+  'body_checks_size_limit',
+  'disable_mime_input_processing',
+  'header_size_limit',
+  'line_length_limit',
+  'mime_boundary_length_limit',
+  'mime_nesting_limit',
+  'strict_7bit_headers',
+  'strict_8bitmime',
+  'strict_8bitmime_body',
+  'strict_mime_encoding_domain',
+] as const;
 
 /** What the checks decide about the message as a whole. */
 export interface ContentVerdict {
@@ -45,6 +68,74 @@ export interface InspectionOptions {
   /** line_length_limit */
   readonly lineLengthLimit: number;
   readonly log: CheckLog;
+}
+
+/** What a service inspects all its messages with. */
+export interface InspectionContext extends AsyncDisposable {
+  readonly options: Omit<InspectionOptions, 'log'>;
+  /**
+   * Can anything come of inspecting this content? Without tables and strict parameters nothing but too deep nesting
+   * matters, and that takes more Content-Type: headers than nearly any mail has.
+   */
+  isNeeded(content: Buffer): boolean;
+}
+
+/** Opens the tables and reads the limits. What cannot be opened fails its look-ups. */
+export async function openHeaderBodyChecks(
+  configuration: Configuration,
+  tables: TableContext,
+): Promise<InspectionContext> {
+  const opened: Maps[] = [];
+  const table = async (parameter: string) => {
+    const maps = await openMaps(parameter, configuration.text(parameter), tables);
+    opened.push(maps);
+    return maps.isEmpty ? undefined : (line: string) => maps.lookup(line);
+  };
+  const parsed = !configuration.boolean('disable_mime_input_processing');
+  const report = parsed ? reportedErrors(configuration) : new Set<MimeErrorKind>();
+  const options = {
+    checks: {
+      header: await table('header_checks'),
+      mimeHeader: await table('mime_header_checks'),
+      nestedHeader: await table('nested_header_checks'),
+      body: await table('body_checks'),
+    },
+    mime: {
+      headerSizeLimit: configuration.integer('header_size_limit'),
+      nestingLimit: configuration.integer('mime_nesting_limit'),
+      boundaryLengthLimit: configuration.integer('mime_boundary_length_limit'),
+      report,
+      downgrade: false,
+      parse: parsed,
+    },
+    bodySizeLimit: configuration.integer('body_checks_size_limit'),
+    lineLengthLimit: configuration.integer('line_length_limit'),
+  };
+  return {
+    options,
+    isNeeded: (content) => {
+      if (report.size > 1 || opened.some((maps) => !maps.isEmpty)) return true;
+      // A part of a digest is a message without saying so: a header can open two levels.
+      return report.size > 0 && contentTypes(content) * 2 > options.mime.nestingLimit;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const maps of opened) await maps.close();
+    },
+  };
+}
+
+/** How many lines begin as Content-Type: headers do. */
+function contentTypes(content: Buffer): number {
+  return content.toString('latin1').match(/^content-type[ \t]*:/gim)?.length ?? 0;
+}
+
+function reportedErrors(configuration: Configuration): Set<MimeErrorKind> {
+  const strict = configuration.boolean('strict_8bitmime');
+  const kinds = new Set<MimeErrorKind>(['nesting']);
+  if (strict || configuration.boolean('strict_7bit_headers')) kinds.add('8bit-in-header');
+  if (strict || configuration.boolean('strict_8bitmime_body')) kinds.add('8bit-in-7bit-body');
+  if (configuration.boolean('strict_mime_encoding_domain')) kinds.add('encoding-domain');
+  return kinds;
 }
 
 const REJECTED = { status: '5.7.1', text: 'message content rejected' };
@@ -99,7 +190,16 @@ export class ContentInspection {
     for (const event of events) {
       if (event.type === 'header') await this.#header(event, output);
       else if (event.type === 'body') await this.#body(event, output);
+      else if (event.type === 'error') this.#mimeError(event);
     }
+  }
+
+  #mimeError({ kind, text }: Extract<MimeEvent, { type: 'error' }>): void {
+    if (this.#verdict.reject !== undefined) return;
+    const error = MIME_ERRORS.get(kind)!;
+    this.#inspecting = false;
+    this.#verdict = { ...this.#verdict, reject: error };
+    this.#options.log.action('reject', 'mime-error', `${error.text}: ${text}`, `${error.status} ${error.text}`);
   }
 
   async #header(event: Extract<MimeEvent, { type: 'header' }>, output: Buffer[]): Promise<void> {

@@ -4,8 +4,13 @@
  *
  * Rejects with TableError where a table of masquerade_exceptions fails.
  */
-import type { StringList } from '../../lib/tables/match-list.ts';
+import type { Configuration } from '../../lib/config/settings.ts';
+import { StringList } from '../../lib/tables/match-list.ts';
+import type { TableContext } from '../../lib/tables/table.ts';
 import { caseFold } from '../../lib/util/case-fold.ts';
+import type { AddressClass } from './canonical.ts';
+
+export const MASQUERADE_PARAMETERS = ['masquerade_classes', 'masquerade_domains', 'masquerade_exceptions'] as const;
 
 /** An entry of masquerade_domains. */
 interface MasqueradeDomain {
@@ -28,6 +33,33 @@ export function readMasquerade(domains: readonly string[], exceptions: StringLis
     return { name: caseFold(name), negated: (item.length - name.length) % 2 === 1 };
   });
   return { domains: entries, exceptions };
+}
+
+/** masquerade_domains, _exceptions and _classes of a service. */
+export interface MasqueradeContext extends Masquerade, AsyncDisposable {
+  readonly classes: ReadonlySet<string>;
+}
+
+export async function openMasquerade(configuration: Configuration, tables: TableContext): Promise<MasqueradeContext> {
+  const exceptions = await StringList.open(
+    'masquerade_exceptions',
+    configuration.text('masquerade_exceptions'),
+    tables,
+  );
+  return {
+    ...readMasquerade(configuration.list('masquerade_domains'), exceptions.isEmpty ? undefined : exceptions),
+    classes: new Set(configuration.list('masquerade_classes')),
+    [Symbol.asyncDispose]: () => exceptions[Symbol.asyncDispose](),
+  };
+}
+
+/** Masquerades where masquerade_classes says so. */
+export async function masqueradeClass(
+  context: MasqueradeContext,
+  addressClass: AddressClass,
+  address: string,
+): Promise<string> {
+  return context.classes.has(addressClass) ? masquerade(context, address) : address;
 }
 
 /** The address with the subdomains of the first matching domain taken off; the same address where nothing applies. */

@@ -8,9 +8,21 @@
  *
  * Rejects with TableError on a temporary failure. Logs what is beyond a limit.
  */
+import type { Configuration } from '../../lib/config/settings.ts';
 import { type AddressMappingOptions, mapAddress } from '../../lib/tables/address-lookup.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
+import { openMaps } from '../../lib/tables/open.ts';
+import type { TableContext } from '../../lib/tables/table.ts';
 import { caseFold } from '../../lib/util/case-fold.ts';
+import type { MappingLookup } from './canonical.ts';
+
+export const VIRTUAL_ALIAS_PARAMETERS = [
+  'virtual_alias_maps',
+  'virtual_alias_expansion_limit',
+  'virtual_alias_recursion_limit',
+  'virtual_alias_address_length_limit',
+  'propagate_unmatched_extensions',
+] as const;
 
 export interface VirtualAliasContext {
   readonly maps: Maps;
@@ -19,6 +31,25 @@ export interface VirtualAliasContext {
   readonly recursionLimit: number;
   readonly addressLengthLimit: number;
   warn(text: string): void;
+}
+
+/** Opens the tables and reads their limits. What cannot be opened fails its look-ups. */
+export async function openVirtualAlias(
+  configuration: Configuration,
+  tables: TableContext,
+  lookup: MappingLookup,
+): Promise<VirtualAliasContext & AsyncDisposable> {
+  const maps = await openMaps('virtual_alias_maps', configuration.text('virtual_alias_maps'), tables);
+  const propagateExtension = configuration.list('propagate_unmatched_extensions').includes('virtual');
+  return {
+    maps,
+    lookup: { ...lookup, propagateExtension },
+    expansionLimit: configuration.integer('virtual_alias_expansion_limit'),
+    recursionLimit: configuration.integer('virtual_alias_recursion_limit'),
+    addressLengthLimit: configuration.integer('virtual_alias_address_length_limit'),
+    warn: (text) => tables.warn(text),
+    [Symbol.asyncDispose]: () => maps.close(),
+  };
 }
 
 /** The recipients; or why there are none for the time being: status and text of the reply to the client. */

@@ -17,6 +17,7 @@ import { quote822Local } from '../../lib/mail/quote822.ts';
 import { ResolveFlag } from '../../lib/mail/resolve-flag.ts';
 import { internalize, scan, type Token } from '../../lib/mail/tok822.ts';
 import { findAddress } from '../../lib/tables/address-lookup.ts';
+import { localSite } from '../../lib/tables/local-site.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
 import type { DomainList } from '../../lib/tables/match-list.ts';
 import { TableError } from '../../lib/tables/table.ts';
@@ -217,7 +218,7 @@ function movedText(context: TrivialRewriteContext, where: string): string {
 function addressLookup(context: TrivialRewriteContext) {
   return {
     recipientDelimiter: context.settings.recipientDelimiter,
-    isLocalDomain: (domain: string) => context.localDomains.matches(domain),
+    isLocalDomain: localSite(context.settings.myorigin, context.localDomains),
   };
 }
 

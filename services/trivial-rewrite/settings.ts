@@ -21,6 +21,7 @@ export interface RouteSettings {
 
 export interface TrivialRewriteSettings {
   readonly myhostname: string;
+  readonly myorigin: string;
   readonly local: RewriteContext;
   readonly remote: RewriteContext;
   readonly recipientDelimiter: string;
@@ -91,6 +92,7 @@ export const trivialRewriteParameters: readonly string[] = [
 export function readSettings(configuration: Configuration): TrivialRewriteSettings {
   return {
     myhostname: configuration.text('myhostname'),
+    myorigin: configuration.text('myorigin'),
     local: rewriteContext(configuration, configuration.text('myorigin'), configuration.text('mydomain')),
     remote: remoteContext(configuration),
     recipientDelimiter: configuration.text('recipient_delimiter'),
