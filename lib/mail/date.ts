@@ -11,7 +11,11 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 
 let cachedSecond = Number.NaN;
 let cachedText = '';
-let zoneFormat: Intl.DateTimeFormat | undefined;
+/** Abbreviations by offset in minutes: a zone has one for each. */
+const zoneNames = new Map<number, string>();
+
+/** Where abbreviations of zones are known: each of these knows those of its own part of the world. */
+const ZONE_LOCALES = ['en-US', 'en-GB', 'en-AU', 'en-IN', 'en-NZ', 'en-ZA', 'en-CA'];
 
 /** The date of a moment given in milliseconds since the epoch. */
 export function mailDate(milliseconds: number): string {
@@ -38,7 +42,19 @@ function two(value: number): string {
   return value < 10 ? `0${value}` : String(value);
 }
 
+/** The zone's abbreviation; its offset, as the system's zone tables have it, where none is known. */
 function zoneName(date: Date): string {
-  zoneFormat ??= new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' });
-  return zoneFormat.formatToParts(date).find((part) => part.type === 'timeZoneName')?.value ?? 'UTC';
+  const minutesEast = -date.getTimezoneOffset();
+  let name = zoneNames.get(minutesEast);
+  if (name === undefined) {
+    name = ZONE_LOCALES.map((locale) => abbreviation(date, locale)).find((text) => !/[+-]/.test(text));
+    name ??= offset(minutesEast).replace(/00$/, '');
+    zoneNames.set(minutesEast, name);
+  }
+  return name;
+}
+
+function abbreviation(date: Date, locale: string): string {
+  const parts = new Intl.DateTimeFormat(locale, { timeZoneName: 'short' }).formatToParts(date);
+  return parts.find((part) => part.type === 'timeZoneName')?.value ?? '+';
 }
