@@ -44,7 +44,7 @@ async function situation(mainCf = ''): Promise<Situation> {
   const context = {
     ...testContext({ mainCf, cleanup, lines, name: 'bounce' }),
     entries: queue.entries,
-    stores: { postgres: async () => queue.database.pool, nats: () => Promise.reject(new Error('no NATS here')) },
+    stores: queue.stores,
   };
   const running = await service.start(context);
   return {

@@ -5,6 +5,7 @@
 import { Envelope } from '../../lib/clients/protocols.ts';
 import type { EntryReader } from '../../lib/queue/entry-reader.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
+import type { Stores } from '../../lib/server/stores.ts';
 import { createDatabase, type TestDatabase } from './postgres.ts';
 
 type DeepPartialEnvelope = Parameters<typeof Envelope.fromPartial>[0];
@@ -18,10 +19,18 @@ export interface QueuedMessage {
   readonly hold?: boolean;
 }
 
+export interface QueueListener extends AsyncDisposable {
+  /** What was notified so far. */
+  heard(): Promise<string[]>;
+}
+
 export interface TestQueue extends AsyncDisposable {
   readonly database: TestDatabase;
   readonly entries: EntryReader;
   add(message: QueuedMessage): Promise<MessageKey & { queueId: string }>;
+  /** Hears what is notified, as qmgr does. */
+  listen(): Promise<QueueListener>;
+  readonly stores: Stores;
 }
 
 const STREAM = 'INCOMING_0';
@@ -30,6 +39,7 @@ const SHARD = 0;
 export async function createQueue(): Promise<TestQueue> {
   const database = await createDatabase();
   const { pool } = database;
+  await pool.query('insert into shard (shard) values ($1)', [SHARD]);
   const made = await pool.query<{ log: number }>(
     `insert into log (shard, kind, stream, created) values ($1, 'incoming', $2, '2026-11-22T00:00:00Z') returning log`,
     [SHARD, STREAM],
@@ -79,8 +89,31 @@ export async function createQueue(): Promise<TestQueue> {
     return { log, sequence, entry: 0, queueId };
   }
 
+  async function listen(): Promise<QueueListener> {
+    const client = await pool.connect();
+    const payloads: string[] = [];
+    client.on('notification', ({ payload }) => payloads.push(payload ?? ''));
+    await client.query('listen postfleet_queue');
+    return {
+      async heard() {
+        // Notifications come before the answer to a query that was sent after them.
+        await client.query('select 1');
+        return payloads;
+      },
+      async [Symbol.asyncDispose]() {
+        client.release(true);
+      },
+    };
+  }
+
   return {
     database,
+    listen,
+    stores: {
+      postgres: async () => pool,
+      relaxedPostgres: async () => pool,
+      nats: () => Promise.reject(new Error('the test has no NATS')),
+    },
     entries: { read: async (at) => stored.get(`${at.stream}/${at.sequence}/${at.entry}`) },
     add,
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
