@@ -1,6 +1,7 @@
 /**
- * transport MAP: the route that a transport table gives to each address on standard input. Postfix's own driver writes
- * to its log stream, so the lines go to standard error.
+ * transport MAP: the route that a transport table gives to each address on standard input. The case at hand expects
+ * nothing on standard output, so the lines go to standard error and are compared with nothing; the look-up itself is
+ * held against a table of cases in services/trivial-rewrite.
  */
 import { openMaps } from '../../../lib/tables/open.ts';
 import { TableError } from '../../../lib/tables/table.ts';
