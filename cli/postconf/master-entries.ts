@@ -92,18 +92,9 @@ export interface Shown {
   readonly unmatched: string[];
 }
 
-/** Settings of the process that an entry starts, for expansion of its `-o` values. */
-export function configurationOf(entry: MasterEntry, configuration: Configuration): Configuration {
-  const ofProcess = [
-    ['service_name', entry.name],
-    ['process_name', entry.command],
-  ] as const;
-  return configuration.withOverrides(new Map([...entry.overrides, ...ofProcess]));
-}
-
 function expander(entry: MasterEntry, configuration: Configuration, options: Options): (value: string) => string {
   if (!options.expand) return identity;
-  const own = configurationOf(entry, configuration);
+  const own = configuration.ofEntry(entry);
   return (value) => own.expand(value, `-o of ${entry.name}/${entry.type}`);
 }
 
@@ -179,7 +170,7 @@ export function showFields(entries: readonly MasterEntry[], configuration: Confi
 export function showParameters(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {
   const patterns = patternsOf(options, 3, '-P option requires service_name[/type[/parameter]]');
   return showEach(entries, patterns, options, (entry, pattern) => {
-    const own = configurationOf(entry, configuration);
+    const own = configuration.ofEntry(entry);
     const inherited = options.withInherited ? [...parameters.keys(), ...configuration.names()] : [];
     return [...new Set([...entry.overrides.keys(), ...inherited])]
       .filter((name) => matches(pattern, entry.name, entry.type, name))

@@ -45,16 +45,28 @@ interface Source {
   readonly program: string | undefined;
 }
 
+/** A setting of `-o`, and where it was given. */
+interface Override {
+  readonly value: string;
+  readonly place: string;
+}
+
+const commandLine = '-o';
+
+function placed(overrides: ReadonlyMap<string, string>, place: string): Map<string, Override> {
+  return new Map([...overrides].map(([name, value]) => [name, { value, place }]));
+}
+
 export class Configuration {
   readonly directory: string;
   readonly warnings: readonly string[];
   /** Entries of master.cf that count; empty where there is no master.cf. */
   readonly master: readonly MasterEntry[];
   readonly #source: Source;
-  readonly #overrides: ReadonlyMap<string, string>;
+  readonly #overrides: ReadonlyMap<string, Override>;
   readonly #texts = new Map<string, string>();
 
-  private constructor(source: Source, overrides: ReadonlyMap<string, string>) {
+  private constructor(source: Source, overrides: ReadonlyMap<string, Override>) {
     this.directory = source.directory;
     this.warnings = source.warnings;
     this.master = source.master;
@@ -95,18 +107,24 @@ export class Configuration {
       host: () => (host ??= readHost()),
       program: options.program,
     };
-    return new Configuration(source, options.overrides ?? new Map());
+    return new Configuration(source, placed(options.overrides ?? new Map(), commandLine));
   }
 
-  /** The same files under further `-o` settings. */
-  withOverrides(overrides: ReadonlyMap<string, string>): Configuration {
-    return new Configuration(this.#source, new Map([...this.#overrides, ...overrides]));
+  /** The same files under further `-o` settings; `place` says in messages where they stand. */
+  withOverrides(overrides: ReadonlyMap<string, string>, place = commandLine): Configuration {
+    return new Configuration(this.#source, new Map([...this.#overrides, ...placed(overrides, place)]));
+  }
+
+  /** The settings of the process that a master.cf entry starts. */
+  ofEntry({ name, command, line, overrides }: MasterEntry): Configuration {
+    const ofProcess = new Map([...overrides, ['service_name', name] as const, ['process_name', command] as const]);
+    return this.withOverrides(ofProcess, `${this.directory}/master.cf, line ${line}: -o`);
   }
 
   /** The text that a name was set to, unexpanded; undefined where it was not set. Names of old are read as the present. */
   raw(name: string): string | undefined {
     return (
-      this.#overrides.get(name) ??
+      this.#overrides.get(name)?.value ??
       this.#source.environment.get(name) ??
       this.#source.mainCf.entries.get(name)?.value ??
       this.#rawOfOldName(name)
@@ -176,14 +194,9 @@ export class Configuration {
     return expansion.text;
   }
 
-  /** Reads every parameter that is set, by its type; one line per problem. */
-  check(): string[] {
+  /** Reads every parameter that is set, or those named, by its type; one line per problem. */
+  check(names: Iterable<string> = this.#allNames()): string[] {
     const problems: string[] = [];
-    const names = new Set([
-      ...this.#source.mainCf.entries.keys(),
-      ...this.#source.environment.keys(),
-      ...this.#overrides.keys(),
-    ]);
     for (const name of names) {
       try {
         this.#checkOne(name);
@@ -193,6 +206,11 @@ export class Configuration {
       }
     }
     return problems;
+  }
+
+  #allNames(): Set<string> {
+    const { mainCf, environment } = this.#source;
+    return new Set([...mainCf.entries.keys(), ...environment.keys(), ...this.#overrides.keys()]);
   }
 
   #checkOne(name: string): void {
@@ -219,7 +237,8 @@ export class Configuration {
     const entry = this.#source.mainCf.entries.get(name) ?? this.#entryOfOldName(name);
     const value = this.raw(name);
     if (value === undefined) return `default of ${name}`;
-    if (this.#overrides.has(name)) return `-o ${name}=${value}`;
+    const override = this.#overrides.get(name);
+    if (override !== undefined) return `${override.place} ${name}=${value}`;
     if (this.#source.environment.has(name)) return `environment: ${name.toUpperCase()}=${value}`;
     return `${this.#source.mainCf.path}, line ${entry?.line}: ${entry?.name} = ${value}`;
   }

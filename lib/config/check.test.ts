@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { checkConfiguration } from './check.ts';
+
+function check(context: TestContext, mainCf: string, masterCf: string) {
+  const directory = mkdtempSync(join(tmpdir(), 'check-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'main.cf'), mainCf);
+  writeFileSync(join(directory, 'master.cf'), masterCf);
+  const report = checkConfiguration(directory, { environment: new Map() });
+  const relative = (lines: readonly string[]): string[] => lines.map((line) => line.replaceAll(`${directory}/`, ''));
+  return { errors: relative(report.errors), warnings: relative(report.warnings), notices: relative(report.notices) };
+}
+
+test('the sample configuration has nothing wrong', () => {
+  const sample = new URL('../../etc/postfleet', import.meta.url).pathname;
+  assert.deepEqual(checkConfiguration(sample, { environment: new Map() }), { errors: [], warnings: [], notices: [] });
+});
+
+test('all wrong values of both files are found at once', (context) => {
+  const master = 'smtp inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=true\n';
+  assert.deepEqual(check(context, 'biff = 1\nbounce_size_limit = -1\n', master).errors, [
+    'main.cf, line 1: biff = 1: bad value, expected yes or no',
+    'main.cf, line 2: bounce_size_limit = -1: bad value, expected a whole number from 0',
+    'master.cf, line 1: -o smtpd_tls_wrappermode=true: bad value, expected yes or no',
+  ]);
+});
+
+test('a file that cannot be read as a whole is one error', (context) => {
+  assert.deepEqual(check(context, '', 'smtp tcp n - n - - smtpd\n').errors, [
+    'master.cf, line 1: invalid type field "tcp" in "smtp tcp n - n - - smtpd", expected one of inet, unix, fifo, pass, unix-dgram',
+  ]);
+});
+
+test('misspelt names are warnings, settings without effect are notices', (context) => {
+  assert.deepEqual(check(context, 'myorgin = x\nmax_use = 3\n', ''), {
+    errors: [],
+    warnings: ['main.cf: unused parameter: myorgin=x'],
+    notices: [
+      'main.cf: max_use has no effect here: Services run until they are stopped; they are not forked per request, nor do they end after a number of requests or an idle time.',
+    ],
+  });
+});
