@@ -79,9 +79,7 @@ export class ServiceHost implements AsyncDisposable {
 
   #context(entry: MasterEntry): ServiceContext {
     const { tracing } = this.#options;
-    const configuration = this.#options.configuration.withOverrides(
-      new Map([['service_name', entry.name], ...entry.overrides]),
-    );
+    const configuration = this.#options.configuration.ofEntry(entry);
     const context: ServiceContext & Partial<ListeningContext> = {
       name: entry.name,
       argv: entry.commandArguments,
