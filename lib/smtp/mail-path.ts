@@ -16,32 +16,44 @@ export type MailPath =
   /** No address, or more than one. */
   | undefined;
 
-/** Characters that stand for themselves in both parts of an address: by code below 128. */
+/** By code below 128: 1 stands for itself in a local part, 2 in a domain as well. */
 const PLAIN = new Uint8Array(128);
-for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=/#$*?^`{|}~'&") {
-  PLAIN[char.charCodeAt(0)] = 1;
-}
+for (const char of "+=/#$*?^`{|}~'&") PLAIN[char.charCodeAt(0)] = 1;
+for (const char of 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-') PLAIN[char.charCodeAt(0)] = 2;
 
 const AT = 64;
 const DOT = 46;
+const HYPHEN = 45;
+const LABEL = 63;
+const DOMAIN = 255;
 
-/** `user@domain` between brackets with nothing to unquote. Beyond ASCII everything is plain. */
+/**
+ * `user@host.name` between brackets with nothing to unquote, the local part not beginning with a hyphen, and a domain that
+ * is plainly a host name. What is more special than that is taken apart by the parser.
+ */
 function isPlainAddress(text: string): boolean {
   let at = -1;
-  let afterDot = true;
+  let previous = DOT;
+  let length = 0;
+  let letters = false;
   for (let index = 1; index < text.length - 1; index++) {
     const code = text.charCodeAt(index);
-    if (code === DOT) {
-      if (afterDot) return false;
-      afterDot = true;
-    } else if (code === AT) {
-      if (at >= 0 || afterDot) return false;
-      at = index;
-      afterDot = true;
-    } else if (code < 128 && PLAIN[code] === 0) return false;
-    else afterDot = false;
+    if (code === DOT || code === AT) {
+      if (previous === DOT || (at >= 0 && (previous === HYPHEN || code === AT))) return false;
+      if (code === AT) at = index;
+      length = 0;
+      previous = DOT;
+      continue;
+    }
+    if (code > 127) {
+      if (at >= 0) return false;
+    } else if (PLAIN[code]! < (at < 0 ? 1 : 2)) return false;
+    if (code === HYPHEN && previous === DOT && (at >= 0 || index === 1)) return false;
+    if (at >= 0 && code > 57) letters = true;
+    if (++length > LABEL && at >= 0) return false;
+    previous = code;
   }
-  return at > 0 && !afterDot;
+  return at > 0 && letters && previous !== DOT && previous !== HYPHEN && text.length - at <= DOMAIN;
 }
 
 /** Tokens of one address: more than these are no address. */
@@ -55,8 +67,7 @@ export function parseMailPath(word: string, strict = false): MailPath {
   const bracketed = word.startsWith('<') && word.endsWith('>');
   if (word === '<>') return { address: '', plain: true };
   if (bracketed && isPlainAddress(word)) {
-    const address = word.slice(1, -1);
-    return isSound(address) ? { address, plain: true } : undefined;
+    return { address: word.slice(1, -1), plain: true };
   }
   if (!bracketed && (strict || word.startsWith('<'))) return undefined;
   const inner = bracketed ? withoutRoute(word.slice(1, -1)) : word;

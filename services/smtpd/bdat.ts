@@ -5,6 +5,7 @@
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
+import { printable } from '../../lib/util/byte-text.ts';
 import type { Content } from './content.ts';
 import { openContent } from './data.ts';
 import { finishMessage } from './end-of-message.ts';
@@ -23,7 +24,7 @@ export interface Chunking {
 /** Larger numbers are no sizes. */
 const SIZE = /^\d{1,15}$/;
 
-export function bdat(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
+export function bdat(session: Session, words: readonly CommandWord[], line: string): MaybePromise<string> {
   const { context, subject, transaction } = session;
   const text = words[1]?.text ?? '';
   const last = words.length === 3 && words[2]!.text.toUpperCase() === 'LAST';
@@ -31,6 +32,9 @@ export function bdat(session: Session, words: readonly CommandWord[]): MaybeProm
   if (words.length < 2 || words.length > 3 || (words.length === 3 && !last) || !SIZE.test(text)) {
     // Without a size there is no telling content from commands.
     session.ending = true;
+    context.log.warning(
+      `${subject.queueId}: malformed BDAT command syntax from ${session.client}: ${printable(line.slice(0, 100))}`,
+    );
     return `521 5.5.4 Syntax: BDAT count [LAST]`;
   }
   const size = Number(text);
@@ -57,6 +61,8 @@ function take(session: Session, chunking: Chunking, size: number, last: boolean)
     return skip(session, size, last, `551 5.0.0 Discarded ${size} bytes after earlier error`);
   }
   if (limit > 0 && content.size + size > limit) {
+    const { context, subject, client } = session;
+    context.log.warning(`${subject.queueId}: BDAT request from ${client} exceeds message size limit`);
     return skip(session, size, last, '552 5.3.4 Chunk exceeds message size limit');
   }
   const receiver = new ChunkReceiver(session, content, chunking.scanner, size, last);

@@ -7,13 +7,14 @@ import { promisify } from 'node:util';
 import type { Cleanup, Queue } from '../../lib/clients/protocols.ts';
 import { createQueueIdGenerator, type QueueIdGenerator } from '../../lib/mail/queue-id.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
-import type { Metrics } from '../../lib/server/metrics.ts';
+import { tableContext } from '../../lib/server/table-context.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import { NamaddrList, StringList } from '../../lib/tables/match-list.ts';
 import { openMaps, openTable } from '../../lib/tables/open.ts';
-import { type Table, type TableContext, TableError } from '../../lib/tables/table.ts';
+import { type Table, TableError } from '../../lib/tables/table.ts';
 import type { Log } from '../../lib/util/log.ts';
 import { ClientCounts } from './client-counts.ts';
+import { ClientList } from './client-list.ts';
 import { ehloReply, parseDiscard } from './ehlo-keywords.ts';
 import { type HostLookup, PeerNames } from './peer.ts';
 import { FreeSpace } from './queue-space.ts';
@@ -22,6 +23,7 @@ import type { RestrictionEnvironment } from './restrictions/environment.ts';
 import { AccessPolicy } from './restrictions/policy.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
+import { SessionMetrics } from './session-metrics.ts';
 import { compileSettings, type SmtpdSettings } from './settings.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -48,7 +50,7 @@ export class SmtpdContext implements AsyncDisposable {
   /** The settings while every session is taken. */
   readonly stressed: SmtpdSettings;
   readonly log: Log;
-  readonly metrics: Metrics;
+  readonly metrics: SessionMetrics;
   readonly tracing: Tracing;
   readonly policy: AccessPolicy;
   readonly counts: ClientCounts;
@@ -68,7 +70,7 @@ export class SmtpdContext implements AsyncDisposable {
     this.#service = service;
     this.#lists = lists;
     this.log = service.log;
-    this.metrics = service.metrics;
+    this.metrics = new SessionMetrics(service.metrics, service.name, service.signal);
     this.tracing = service.tracing;
     this.signal = service.signal;
     this.policy = policy;
@@ -100,21 +102,22 @@ export class SmtpdContext implements AsyncDisposable {
       return table;
     };
     const parents = configuration.list('parent_domain_matches_subdomains');
-    const clients = (parameter: string): Promise<NamaddrList> =>
-      NamaddrList.open(parameter, configuration.text(parameter), tables, {
-        parentDomains: parents.includes(parameter),
-      });
+    const clients = async (parameter: string): Promise<ClientList> => {
+      const options = { parentDomains: parents.includes(parameter) };
+      return new ClientList(await NamaddrList.open(parameter, configuration.text(parameter), tables, options));
+    };
+    const mynetworks = await clients('mynetworks');
     const environment: RestrictionEnvironment = {
       configuration,
       log,
       softBounce: configuration.boolean('soft_bounce'),
       tables,
-      mynetworks: await clients('mynetworks'),
+      mynetworks,
       resolve: (address, sender, rule) => resolved.resolve(address, sender, rule),
       openTable: openOnce,
     };
     const lists: SessionLists = {
-      mynetworks: environment.mynetworks,
+      mynetworks,
       bareNewlineExclusions: await clients('smtpd_forbid_bare_newline_exclusions'),
       eventExceptions: await clients('smtpd_client_event_limit_exceptions'),
       xclientHosts: await clients('smtpd_authorized_xclient_hosts'),
@@ -141,8 +144,7 @@ export class SmtpdContext implements AsyncDisposable {
   /** Finds out who the client is, and gives the greeting. */
   identify(session: Session): MaybePromise<string> {
     this.#sessions.add(session);
-    this.metrics.connections.inc({ service: this.name });
-    this.metrics.sessions.inc({ service: this.name });
+    this.metrics.opened();
     const { remoteAddress, remotePort } = session.socket;
     const peer = this.#peers.peer(remoteAddress ?? 'unknown', remotePort ?? 0);
     if (peer instanceof Promise) {
@@ -175,7 +177,6 @@ export class SmtpdContext implements AsyncDisposable {
     const excluded = this.#listed(this.#lists.bareNewlineExclusions, session);
     const mayXclient = this.#listed(this.#lists.xclientHosts, session);
     const mayXforward = this.#listed(this.#lists.xforwardHosts, session);
-    const local = this.#listed(this.#lists.mynetworks, session);
     const refusal = this.policy.connect(session.subject);
     const finish = (noBareNewline: boolean, xclient: boolean, xforward: boolean, reply: string | undefined): string => {
       session.bareNewlineExcluded = noBareNewline;
@@ -187,7 +188,6 @@ export class SmtpdContext implements AsyncDisposable {
       excluded instanceof Promise ||
       mayXclient instanceof Promise ||
       mayXforward instanceof Promise ||
-      local instanceof Promise ||
       refusal instanceof Promise
     ) {
       return Promise.all([excluded, mayXclient, mayXforward, refusal]).then((all) => finish(...all));
@@ -196,8 +196,7 @@ export class SmtpdContext implements AsyncDisposable {
   }
 
   /** A list that cannot be asked has nobody in it: the matching code has logged why. */
-  #listed(list: NamaddrList, session: Session): MaybePromise<boolean> {
-    if (list.isEmpty) return false;
+  #listed(list: ClientList, session: Session): MaybePromise<boolean> {
     const { name, address } = session.subject.peer;
     try {
       const listed = list.matches(name, address);
@@ -266,13 +265,13 @@ export class SmtpdContext implements AsyncDisposable {
 
   disconnected(session: Session): void {
     this.#sessions.delete(session);
-    this.metrics.sessions.dec({ service: this.name });
+    this.metrics.closed();
     if (session.counted && this.counts.connections) this.counts.disconnect(session);
   }
 
   /** The settings for the next session: others where every process of a Postfix would be busy. */
   settingsNow(): SmtpdSettings {
-    return this.#sessions.size >= this.#service.processLimit ? this.stressed : this.settings;
+    return this.metrics.sessions >= this.#service.processLimit ? this.stressed : this.settings;
   }
 
   #shutDown(): void {
@@ -288,11 +287,11 @@ export class SmtpdContext implements AsyncDisposable {
 }
 
 interface SessionLists {
-  readonly mynetworks: NamaddrList;
-  readonly bareNewlineExclusions: NamaddrList;
-  readonly eventExceptions: NamaddrList;
-  readonly xclientHosts: NamaddrList;
-  readonly xforwardHosts: NamaddrList;
+  readonly mynetworks: ClientList;
+  readonly bareNewlineExclusions: ClientList;
+  readonly eventExceptions: ClientList;
+  readonly xclientHosts: ClientList;
+  readonly xforwardHosts: ClientList;
   readonly forbidden: StringList;
   readonly commandFilter: Awaited<ReturnType<typeof openMaps>>;
 }
@@ -300,15 +299,4 @@ interface SessionLists {
 function notAsked(error: unknown): false {
   if (error instanceof TableError) return false;
   throw error;
-}
-
-function tableContext(service: ServiceContext): TableContext {
-  const { configuration, log, signal } = service;
-  return {
-    directory: configuration.directory,
-    warn: (text) => log.warning(text),
-    error: (text) => log.error(text),
-    signal,
-    parameter: (name) => configuration.raw(name),
-  };
 }

@@ -51,7 +51,7 @@ async function submitted(session: Session, transaction: Transaction, content: Co
       request.envelope!.contentSize = body.length;
       reply = await context.cleanup().submit(request, context.signal);
     } else reply = await body;
-    if (reply.status === SubmitStatus.QUEUED) context.metrics.accepted.inc({ service: context.name });
+    if (reply.status === SubmitStatus.QUEUED) context.metrics.accepted();
     return replyToSubmit(reply, transaction.queueId);
   } catch (error) {
     if (error instanceof ContentAborted) return '451 4.3.0 Error: queue file write error';
@@ -79,7 +79,7 @@ function finished(
   const good = reply.startsWith('2');
   const { context } = session;
   session.countCommand(command, good);
-  context.metrics.replySeconds.observe({ service: context.name }, (performance.now() - ended) / 1000);
+  context.metrics.replied(performance.now() - ended);
   if (good) {
     // Limits are there for clients that do nothing but make errors.
     session.errorCount = 0;

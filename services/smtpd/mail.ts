@@ -5,7 +5,7 @@ import { decodeXtext } from '../../lib/smtp/xtext.ts';
 import { printable } from '../../lib/util/byte-text.ts';
 import { resetTransaction } from './housekeeping.ts';
 import { sizeRefusal } from './queue-space.ts';
-import type { MaybePromise } from './restrictions/verdict.ts';
+import { logAction, type MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
 import { Transaction } from './transaction.ts';
 
@@ -22,7 +22,12 @@ export function mail(session: Session, words: readonly CommandWord[]): MaybeProm
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'FROM:') return '501 5.5.4 Syntax: MAIL FROM:<address>';
   const word = words[2]!;
   const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);
-  if (path === undefined) return '501 5.1.7 Bad sender address syntax';
+  if (path === undefined) {
+    session.context.log.warning(
+      `Illegal address syntax from ${session.client} in MAIL command: ${printable(word.text)}`,
+    );
+    return '501 5.1.7 Bad sender address syntax';
+  }
   const transaction = new Transaction(path.address);
   const problem = readParameters(session, transaction, words);
   if (problem !== undefined) return problem;
@@ -44,8 +49,11 @@ function check(session: Session, transaction: Transaction): MaybePromise<string>
       return refusal;
     }
     const size = sizeRefusal(context, transaction.declaredSize);
-    if (size instanceof Promise) return size.then((reply) => begin(session, transaction, reply));
-    return begin(session, transaction, size);
+    const judge = (reply: string | undefined): string => {
+      if (reply !== undefined) logAction(context.log, subject, 'reject', reply);
+      return begin(session, transaction, reply);
+    };
+    return size instanceof Promise ? size.then(judge) : judge(size);
   };
   const refusal = context.policy.mail(subject);
   return refusal instanceof Promise ? refusal.then(accept) : accept(refusal);

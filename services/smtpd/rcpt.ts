@@ -20,7 +20,12 @@ export function rcpt(session: Session, words: readonly CommandWord[]): MaybeProm
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'TO:') return '501 5.5.4 Syntax: RCPT TO:<address>';
   const word = words[2]!;
   const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);
-  if (path === undefined || path.address === '') return '501 5.1.3 Bad recipient address syntax';
+  if (path === undefined || path.address === '') {
+    session.context.log.warning(
+      `Illegal address syntax from ${session.client} in RCPT command: ${printable(word.text)}`,
+    );
+    return '501 5.1.3 Bad recipient address syntax';
+  }
   const options = words.length === 3 ? NO_OPTIONS : readParameters(session, words);
   if (typeof options === 'string') return options;
   if (transaction.recipients.length >= settings.recipientLimit) return tooMany(session, transaction);

@@ -14,6 +14,7 @@ import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { commandWords } from '../../lib/smtp/command-line.ts';
 import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
+import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
 import type { Chunking } from './bdat.ts';
 import { COMMAND_NAMES, type Command, commands, UNKNOWN_COMMAND } from './commands.ts';
 import type { SmtpdContext } from './context.ts';
@@ -44,7 +45,7 @@ function hangsUp(reply: string): boolean {
   return reply.startsWith('421') || reply.startsWith('521');
 }
 
-export class Session {
+export class Session implements Limited {
   readonly context: SmtpdContext;
   readonly settings: SmtpdSettings;
   readonly socket: Socket;
@@ -70,6 +71,8 @@ export class Session {
   forwarded: ReadonlyMap<string, string> | undefined;
   /** BDAT chunks of the transaction. */
   chunking: Chunking | undefined;
+  /** When the client has been idle for too long. */
+  deadline = 0;
   /** Set by a command whose reply is the last one. */
   ending = false;
 
@@ -112,7 +115,8 @@ export class Session {
     });
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
-    socket.setTimeout(this.settings.timeout, () => this.#onTimeout());
+    this.#touch();
+    deadlines.watch(this);
     this.#step(this.context.identify(this));
   }
 
@@ -142,7 +146,13 @@ export class Session {
     this.#pump();
   }
 
+  /** The client did something: its time starts anew. */
+  #touch(): void {
+    this.deadline = performance.now() + this.settings.timeout;
+  }
+
   #onData(chunk: Buffer): void {
+    this.#touch();
     this.#input.push(chunk);
     if (this.#busy || !this.#greeted) {
       if (this.#input.length > INPUT_LIMIT) this.pauseInput();
@@ -163,8 +173,16 @@ export class Session {
     this.socket.resume();
   }
 
-  /** Works off what is at hand, and writes the replies. */
+  /** Works off what is at hand, and writes the replies. What is broken in a command ends its session alone. */
   #pump(): void {
+    try {
+      this.#workOff();
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  #workOff(): void {
     while (!this.#busy && !this.#closed && !this.ending) {
       if (this.socket.writableLength > OUTPUT_LIMIT) {
         this.pauseInput();
@@ -267,7 +285,7 @@ export class Session {
   /** Counts a command that has its reply. */
   #finished(command: Command, reply: string): string {
     // A reply that is empty comes later, from a receiver, which counts it.
-    if (reply !== '') this.#count(command, reply.charCodeAt(0) < FOUR);
+    if (reply !== '') this.#count(command, reply.charCodeAt(0) < FOUR && !reply.startsWith('221 2.7'));
     return reply;
   }
 
@@ -335,7 +353,7 @@ export class Session {
     if (hangsUp(text)) this.ending = true;
     if (text.charCodeAt(0) < FOUR) return;
     this.errorCount += 1;
-    this.context.metrics.rejected.inc({ service: this.context.name, stage: this.where });
+    this.context.metrics.rejected(this.where);
     const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
     if (this.errorCount >= hardErrorLimit && !this.ending) {
       this.ending = true;
@@ -356,26 +374,32 @@ export class Session {
   }
 
   /** Writes the replies that are queued. */
-  flush(): void {
+  flush(last = false): void {
     const text = this.#output;
-    if (text === '' || this.#closed) return;
+    if (this.#closed) return;
     this.#output = '';
-    if (text.isWellFormed()) this.socket.write(text, 'utf8');
-    else this.socket.write(encodeBytes(text));
+    const { socket } = this;
+    // The connection ends when the reply is with the kernel, which sends it and then says that there is no more.
+    const done = last ? () => socket.destroy() : undefined;
+    if (text === '') done?.();
+    else if (text.isWellFormed()) socket.write(text, 'utf8', done);
+    else socket.write(encodeBytes(text), done);
   }
 
   #onDrain(): void {
+    this.#touch();
     if (!this.#busy && this.#greeted) this.#pump();
   }
 
-  #onTimeout(): void {
+  /** The client is silent, or does not take what it is sent. */
+  expire(): void {
     if (this.#closed) return;
     if (this.ending) {
       this.socket.destroy();
       return;
     }
     if (this.#busy) {
-      this.socket.setTimeout(this.settings.timeout);
+      this.#touch();
       return;
     }
     this.context.log.info(`timeout after ${this.#whereabouts()} from ${this.client}`);
@@ -418,9 +442,8 @@ export class Session {
   /** Writes what is left and closes the connection. */
   #hangUp(): void {
     if (this.#closed) return;
-    this.flush();
-    this.socket.setTimeout(LINGER);
-    this.socket.destroySoon();
+    this.deadline = performance.now() + LINGER;
+    this.flush(true);
   }
 
   #onClose(): void {
@@ -430,8 +453,12 @@ export class Session {
       this.ending = true;
     }
     this.#closed = true;
-    this.#receiver?.abort();
-    this.#receiver = undefined;
+    deadlines.unwatch(this);
+    if (this.#receiver !== undefined) {
+      this.countCommand(this.where, false);
+      this.#receiver.abort();
+      this.#receiver = undefined;
+    }
     this.chunking?.content?.abort('connection lost');
     this.chunking = undefined;
     this.transaction?.span?.end('session ended');

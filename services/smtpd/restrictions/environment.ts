@@ -4,7 +4,6 @@
  */
 import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import type { Configuration } from '../../../lib/config/settings.ts';
-import type { NamaddrList } from '../../../lib/tables/match-list.ts';
 import type { Table, TableContext } from '../../../lib/tables/table.ts';
 import type { Subject } from './subject.ts';
 import type { MaybePromise, RefusalSettings, Verdict } from './verdict.ts';
@@ -12,7 +11,8 @@ import type { MaybePromise, RefusalSettings, Verdict } from './verdict.ts';
 export interface RestrictionEnvironment extends RefusalSettings {
   readonly configuration: Configuration;
   readonly tables: TableContext;
-  readonly mynetworks: NamaddrList;
+  /** Throws, or rejects with, TableError on a temporary failure. */
+  readonly mynetworks: { matches(name: string, address: string): MaybePromise<boolean> };
   /** trivial-rewrite(8): never rejects, a failure is a flag of the reply. */
   resolve(address: string, sender: string, rule: 'local' | 'remote'): MaybePromise<ResolveReply>;
   /** Opens a table once, however many restrictions name it. */

@@ -3,8 +3,10 @@
  * Refusing is also logged here, because a refusal under warn_if_reject is nothing but its log line.
  */
 import { withStatusClass } from '../../../lib/mail/enhanced-status.ts';
+import { quote822Local } from '../../../lib/mail/quote822.ts';
 import { printable } from '../../../lib/util/byte-text.ts';
 import type { Log } from '../../../lib/util/log.ts';
+import type { MaybePromise } from '../../../lib/util/maybe-promise.ts';
 import type { Subject } from './subject.ts';
 
 export interface Refusal {
@@ -13,7 +15,7 @@ export interface Refusal {
 }
 
 export type Verdict = 'dunno' | 'permit' | Refusal;
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise };
 
 export function isRefusal(verdict: Verdict): verdict is Refusal {
   return typeof verdict === 'object';
@@ -36,11 +38,16 @@ export interface RefusalSettings {
   readonly log: Log;
 }
 
+/** An address as log lines show it: in external form (info_log_address_format). */
+export function logged(address: string): string {
+  return printable(address === '' ? '' : quote822Local(address));
+}
+
 /** Writes the line that tells an action upon the client: `ID: reject: RCPT from name[addr]: text; from=<…> …`. */
 export function logAction(log: Log, subject: Subject, action: string, text: string): void {
   let line = `${subject.queueId}: ${action}: ${subject.stage} from ${subject.clientNameAddress}: ${text};`;
-  if (subject.sender !== undefined) line += ` from=<${printable(subject.sender)}>`;
-  if (subject.recipient !== undefined) line += ` to=<${printable(subject.recipient)}>`;
+  if (subject.sender !== undefined) line += ` from=<${logged(subject.sender)}>`;
+  if (subject.recipient !== undefined) line += ` to=<${logged(subject.recipient)}>`;
   line += ` proto=${subject.protocol}`;
   if (subject.heloName !== '') line += ` helo=<${printable(subject.heloName)}>`;
   if (subject.saslUsername !== '') line += ` sasl_username=<${printable(subject.saslUsername)}>`;
