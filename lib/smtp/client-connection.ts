@@ -57,6 +57,9 @@ const ERRNO_TEXT: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: 'Address family not supported by protocol',
 };
 
+/** A server that talks so much that is no reply will never give one. */
+const MOST_NONSENSE = 100;
+
 const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 export class ClientConnection implements Limited {
@@ -153,6 +156,16 @@ export class ClientConnection implements Limited {
     return this.#socket.write(data);
   }
 
+  /** Was all that came a reply? */
+  get heardNothingElse(): boolean {
+    return !this.#reader.hasNonsense;
+  }
+
+  /** Something that the server said and that is no reply, for the log. */
+  takeNonsense(): string | undefined {
+    return this.#reader.takeNonsense();
+  }
+
   /** The next reply if it is here already. */
   takeReply(): Reply | undefined {
     return this.#reader.take();
@@ -245,6 +258,7 @@ export class ClientConnection implements Limited {
   receive(bytes: Buffer): void {
     if (this.#closing) return;
     this.#reader.push(bytes);
+    if (this.#reader.nonsenseCount > MOST_NONSENSE) this.#break('lost');
     if (this.#onIdleEnd !== undefined) this.#endIdle();
     else this.#wakeUp();
   }

@@ -18,10 +18,16 @@ export class ContentEncoder {
   #length = 0;
   /** Octets in the line that is being sent. */
   #column = 0;
+  #hasBroken = false;
 
   /** `lineLimit` is smtp_line_length_limit; 0 breaks no lines. */
   constructor(lineLimit: number) {
     this.#lineLimit = lineLimit > 1 ? lineLimit : Number.POSITIVE_INFINITY;
+  }
+
+  /** Was a line broken because of its length? */
+  get hasBroken(): boolean {
+    return this.#hasBroken;
   }
 
   /** The next piece of content, with LF line ends; lines may go on in the next piece. */
@@ -100,6 +106,7 @@ export class ContentEncoder {
       this.#column += take;
       at += take;
       if (at >= end) return;
+      this.#hasBroken = true;
       this.#out[this.#length++] = CR;
       this.#out[this.#length++] = LF;
       this.#out[this.#length++] = SPACE;

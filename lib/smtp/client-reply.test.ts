@@ -28,13 +28,19 @@ test('replies as servers send them', () => {
     ],
     ['250 no end', []],
     ['250-no end\r\n', []],
-    ['hello\r\n', [{ code: 0, text: 'hello' }]],
-    ['25\r\n', [{ code: 0, text: '25' }]],
-    ['250+ok\r\n', [{ code: 0, text: '250+ok' }]],
-    ['\r\n', [{ code: 0, text: '' }]],
+    ['hello\r\n25\r\n250+ok\r\n\r\n', []],
+    ['junk\r\n250 ok\r\n', [{ code: 250, text: '250 ok' }]],
     ['250 gr\u00fc\u00dfe\r\n', [{ code: 250, text: '250 gr\u00fc\u00dfe' }]],
   ];
   for (const [text, replies] of cases) assert.deepEqual(read(text), replies, JSON.stringify(text));
+});
+
+test('what is no reply is kept once for the log', () => {
+  const reader = new ReplyReader();
+  reader.push(Buffer.from('HTTP/1.1 400\r\nServer: x\r\n250 ok\r\n'));
+  assert.equal(reader.takeNonsense(), 'HTTP/1.1 400');
+  assert.equal(reader.takeNonsense(), undefined);
+  assert.equal(reader.nonsenseCount, 2);
 });
 
 test('lines of a reply', () => {

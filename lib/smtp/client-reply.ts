@@ -3,11 +3,12 @@
  * go out. No regular expression sees them.
  *
  * Limits: a line is cut off at 2048 octets, as line_length_limit does in Postfix, and a reply at 512 lines; what lies
- * beyond is dropped, the reply stays valid. A line that is no SMTP reply makes a reply with code 0.
+ * beyond is dropped, the reply stays valid. Lines that are no SMTP reply are passed over; the first of them is kept for the
+ * log.
  */
 
 export interface Reply {
-  /** 200…599, or 0 where the server said something that is no SMTP reply. */
+  /** The reply code, as a number of three digits. */
   readonly code: number;
   /** All lines with their codes, without line ends, `\n` between them. */
   readonly text: string;
@@ -30,6 +31,8 @@ export class ReplyReader {
   /** Lines of a reply that has no last line yet. */
   #lines: string[] = [];
   readonly #replies: Reply[] = [];
+  #nonsense: string | undefined;
+  #nonsenseCount = 0;
 
   /** Takes what arrived. The bytes may be overwritten afterwards. */
   push(chunk: Buffer): void {
@@ -57,6 +60,22 @@ export class ReplyReader {
     return this.#replies.shift();
   }
 
+  /** The first line since the last call that was no SMTP reply, if there was one. */
+  takeNonsense(): string | undefined {
+    const line = this.#nonsense;
+    this.#nonsense = undefined;
+    return line;
+  }
+
+  get hasNonsense(): boolean {
+    return this.#nonsense !== undefined;
+  }
+
+  /** How many lines in all were no SMTP reply. */
+  get nonsenseCount(): number {
+    return this.#nonsenseCount;
+  }
+
   /** Is there neither a reply nor a part of one? A cached connection on which something waits is not usable. */
   get isEmpty(): boolean {
     return this.#replies.length === 0 && this.#partial === undefined && this.#lines.length === 0;
@@ -76,7 +95,8 @@ export class ReplyReader {
     const isReply = digit(bytes[start]) && digit(bytes[start + 1]) && digit(bytes[start + 2]);
     const separator = end - start > 3 ? bytes[start + 3] : SPACE;
     if (!isReply || end - start < 3 || (separator !== SPACE && separator !== HYPHEN)) {
-      this.#finish(0, text);
+      this.#nonsense ??= text;
+      this.#nonsenseCount++;
       return;
     }
     if (separator === HYPHEN) {

@@ -173,6 +173,7 @@ export class SmtpAgent implements DeliveryHandler {
       settings: this.#settings,
       content: this.#context.content,
       signal: this.#context.signal,
+      log: this.#context.log,
       sentAction: (used) =>
         this.#isFinalDelivery || (this.#settings.assumeFinal && !used.features.dsn) ? 'delivered' : 'relayed',
     });

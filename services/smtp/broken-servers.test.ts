@@ -218,17 +218,6 @@ const cases: {
     outcome: 'bounced',
     site: false,
   },
-  {
-    name: 'nonsense instead of a reply',
-    script: greeted(async (conversation) => {
-      await conversation.until('DATA');
-      conversation.say('HTTP/1.1 400 Bad Request');
-      await conversation.until('never');
-    }),
-    status: `4.5.0 ${HOST} said: HTTP/1.1 400 Bad Request (in reply to MAIL FROM command)`,
-    outcome: 'deferred',
-    site: false,
-  },
 ];
 
 for (const { name, script, mainCf, status, outcome, site } of cases) {
@@ -353,6 +342,47 @@ test('a reply without end is cut, and the conversation goes on', async () => {
 test('control characters of a server forge no log line', async () => {
   const { lines } = await deliver((conversation) => conversation.say('421 \u0007\rpostfix/smtp[1]: forged\u001b[2J'));
   assert.equal(lines.length, 1);
+});
+
+test('lines that are no replies are passed over, and logged', async () => {
+  const { status, lines } = await deliver(
+    greeted(async (conversation) => {
+      await conversation.until('DATA');
+      conversation.say('HTTP/1.1 400 Bad Request\r\n250 ok\r\n250 ok\r\n354 go');
+      await conversation.content();
+      conversation.say('250 kept');
+      await conversation.serve();
+    }),
+  );
+  assert.deepEqual(status, ['2.0.0 250 kept']);
+  assert.equal(
+    lines[0],
+    'warning: 4TestQueueId: non-ESMTP response from 127.0.0.1[127.0.0.1]:PORT: HTTP/1.1 400 Bad Request',
+  );
+});
+
+test('a server that talks nothing but nonsense is left', async () => {
+  const { status } = await deliver(
+    greeted(async (conversation) => {
+      await conversation.until('DATA');
+      conversation.say('junk\r\n'.repeat(1000));
+      await conversation.until('never');
+    }),
+  );
+  assert.deepEqual(status, [`4.4.2 ${LOST} sending MAIL FROM`]);
+});
+
+test('lines that are too long are broken, which is logged', async () => {
+  await using server = await scriptedServer(
+    greeted(async (conversation) => {
+      await conversation.serve();
+    }),
+  );
+  await using agent = await startAgent(service, { mainCf: 'smtp_line_length_limit = 100' });
+  const long = Buffer.from(`Subject: x\n\n${'y'.repeat(150)}\n`);
+  await agent.deliver({ nexthop: `[127.0.0.1]:${server.port}`, content: long }, 'a@example.org');
+  assert.equal(agent.lines[0], '4TestQueueId: breaking line > 100 bytes with <CR><LF>SPACE');
+  assert.ok(server.conversations[0]!.heard.includes(` ${'y'.repeat(50)}`));
 });
 
 test('an address that could end a command is not sent', async () => {

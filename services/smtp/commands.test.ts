@@ -49,8 +49,8 @@ test('MAIL carries what the server offers and the message has', () => {
 test('RCPT carries what the sender wants to know', () => {
   const cases: [Partial<DeliveryRecipient>, Features, string][] = [
     [{ dsnNotify: 1, dsnOriginalRecipient: 'rfc822;x@example.org' }, NONE, 'RCPT TO:<r@example.org>'],
-    [{ dsnNotify: 1 }, ALL, 'RCPT TO:<r@example.org> NOTIFY=NEVER'],
-    [{ dsnNotify: 14 }, ALL, 'RCPT TO:<r@example.org> NOTIFY=SUCCESS,FAILURE,DELAY'],
+    [{ dsnNotify: 1 }, ALL, 'RCPT TO:<r@example.org> NOTIFY=NEVER ORCPT=rfc822;r@example.org'],
+    [{ dsnNotify: 14 }, ALL, 'RCPT TO:<r@example.org> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;r@example.org'],
     [{ dsnOriginalRecipient: 'rfc822;x@example.org' }, ALL, 'RCPT TO:<r@example.org> ORCPT=rfc822;x@example.org'],
     [{ originalAddress: 'a+b=c@example.org' }, ALL, 'RCPT TO:<r@example.org> ORCPT=rfc822;a+2Bb+3Dc@example.org'],
     [
@@ -58,7 +58,7 @@ test('RCPT carries what the sender wants to know', () => {
       ALL,
       'RCPT TO:<r@example.org> ORCPT=rfc822;"two+20words"@example.org',
     ],
-    [{ dsnOriginalRecipient: 'rfc822;x> y' }, ALL, 'RCPT TO:<r@example.org>'],
+    [{ dsnOriginalRecipient: 'rfc822;x> y' }, ALL, 'RCPT TO:<r@example.org> ORCPT=rfc822;r@example.org'],
   ];
   for (const [values, features, command] of cases) {
     assert.equal(rcptCommand(recipient(values), { features, quote: true }), `${command}\r\n`);

@@ -86,7 +86,7 @@ export function rcptCommand(recipient: DeliveryRecipient, { features, quote }: C
 
 function originalRecipient(recipient: DeliveryRecipient): string {
   if (isWord(recipient.dsnOriginalRecipient)) return recipient.dsnOriginalRecipient;
-  const original = recipient.originalAddress;
-  if (original === '' || !isAscii(original)) return '';
+  const original = recipient.originalAddress === '' ? recipient.address : recipient.originalAddress;
+  if (!isAscii(original)) return '';
   return `rfc822;${xtext(quote822Local(original))}`;
 }

@@ -15,6 +15,7 @@ import { TraceFlag } from '../../lib/server/delivery-report.ts';
 import { type Breakdown, isBreakdown } from '../../lib/smtp/client-connection.ts';
 import { ContentEncoder } from '../../lib/smtp/client-content.ts';
 import { type Reply, replyOnOneLine } from '../../lib/smtp/client-reply.ts';
+import type { Log } from '../../lib/util/log.ts';
 import { type CommandOptions, isAscii, isSendable, mailCommand, rcptCommand } from './commands.ts';
 import type { Delivery } from './delivery.ts';
 import type { Session } from './session.ts';
@@ -25,12 +26,15 @@ export interface TransactionContext {
   readonly settings: Settings;
   readonly content: ContentReader;
   readonly signal: AbortSignal;
+  readonly log: Log;
   /** What a delivered recipient is reported as: the delivery is final, or goes on from there. */
   readonly sentAction: (session: Session) => 'relayed' | 'delivered';
 }
 
 /** `stale`: a cached session turned out to be dead before it said anything; nothing was delivered or reported. */
 export type TransactionEnd = 'over' | 'stale';
+
+const MOST_LOGGED_NONSENSE = 100;
 
 const SENDING_END = 'sending end of data -- message may be sent more than once';
 
@@ -58,6 +62,9 @@ class Transaction {
   readonly #delivery: Delivery;
   readonly #context: TransactionContext;
   readonly #settings: Settings;
+  readonly #commandOptions: CommandOptions;
+  readonly #verifyOnly: boolean;
+  #isReused = false;
   readonly #accepted: DeliveryRecipient[] = [];
 
   constructor(session: Session, delivery: Delivery, context: TransactionContext) {
@@ -65,12 +72,13 @@ class Transaction {
     this.#delivery = delivery;
     this.#context = context;
     this.#settings = context.settings;
+    this.#commandOptions = { features: session.features, quote: context.settings.quoteEnvelope };
+    this.#verifyOnly = (delivery.request.traceFlags & TraceFlag.VERIFY_ONLY) !== 0;
   }
 
   async run(): Promise<TransactionEnd> {
-    const { connection, features, peer } = this.#session;
     const delivery = this.#delivery;
-    const reused = this.#session.uses > 0;
+    this.#isReused = this.#session.uses > 0;
     this.#session.uses++;
     delivery.report.connectionUse = this.#session.uses;
     const impossible = this.#impossible();
@@ -78,65 +86,75 @@ class Transaction {
       delivery.failed(delivery.remaining, this.#session.relay, impossible);
       return 'over';
     }
-
-    const options: CommandOptions = { features, quote: this.#settings.quoteEnvelope };
     const recipients = this.#sendableRecipients();
     if (recipients.length === 0) return 'over';
-    const verifyOnly = (delivery.request.traceFlags & TraceFlag.VERIFY_ONLY) !== 0;
-    const mail = mailCommand(delivery.request, delivery.request.contentSize, options);
-    const reset = this.#session.needsReset ? 'RSET\r\n' : '';
+    return (await this.#sender(recipients)) ?? (await this.#recipients(recipients)) ?? this.#data();
+  }
+
+  /** RSET where it is due, and MAIL, with all that may go ahead; undefined where the transaction goes on. */
+  async #sender(recipients: readonly DeliveryRecipient[]): Promise<TransactionEnd | undefined> {
+    const { connection, features, needsReset } = this.#session;
+    const { request } = this.#delivery;
+    const mail = mailCommand(request, request.contentSize, this.#commandOptions);
     if (features.pipelining) {
-      let commands = reset + mail;
-      for (const recipient of recipients) commands += rcptCommand(recipient, options);
-      if (!verifyOnly) commands += 'DATA\r\n';
+      let commands = needsReset ? `RSET\r\n${mail}` : mail;
+      for (const recipient of recipients) commands += rcptCommand(recipient, this.#commandOptions);
+      if (!this.#verifyOnly) commands += 'DATA\r\n';
       connection.write(commands);
     } else {
-      connection.write(reset === '' ? mail : reset);
+      connection.write(needsReset ? 'RSET\r\n' : mail);
     }
-
-    if (reset !== '') {
+    if (needsReset) {
       const reply = await this.#reply(this.#settings.rsetTimeout);
-      if (isBreakdown(reply)) return 'stale';
-      if (reply.code !== 250) {
-        this.#session.unusable = true;
-        return 'stale';
-      }
+      if (isBreakdown(reply) || reply.code !== 250) return this.#stale();
       this.#session.needsReset = false;
       if (!features.pipelining) connection.write(mail);
     }
-    const mailReply = await this.#reply(this.#settings.mailTimeout);
-    if (isBreakdown(mailReply) || (reused && mailReply.code === 421)) {
-      if (reused) {
-        this.#session.unusable = true;
-        return 'stale';
-      }
-      return this.#lost(mailReply as Breakdown, 'sending MAIL FROM', recipients);
-    }
-    if (Math.floor(mailReply.code / 100) !== 2) {
-      this.#note(mailReply);
-      delivery.failed(recipients, this.#session.relay, said(peer, mailReply, 'MAIL FROM'));
-      return features.pipelining ? this.#abandon(recipients.length, !verifyOnly) : 'over';
-    }
-    this.#session.needsReset = true;
+    return this.#senderReply(recipients);
+  }
 
+  async #senderReply(recipients: readonly DeliveryRecipient[]): Promise<TransactionEnd | undefined> {
+    const reply = await this.#reply(this.#settings.mailTimeout);
+    if (isBreakdown(reply)) {
+      if (this.#isReused && reply === 'lost') return this.#stale();
+      return this.#lost(reply, 'sending MAIL FROM', recipients);
+    }
+    if (this.#isReused && reply.code === 421) return this.#stale();
+    if (Math.floor(reply.code / 100) === 2) {
+      this.#session.needsReset = true;
+      return undefined;
+    }
+    this.#note(reply);
+    this.#delivery.failed(recipients, this.#session.relay, said(this.#session.peer, reply, 'MAIL FROM'));
+    return this.#session.features.pipelining ? this.#abandon(recipients.length) : 'over';
+  }
+
+  /** RCPT and its replies; undefined where the transaction goes on. */
+  async #recipients(recipients: readonly DeliveryRecipient[]): Promise<TransactionEnd | undefined> {
+    const { connection, features, peer, relay } = this.#session;
     for (const recipient of recipients) {
-      if (!features.pipelining) connection.write(rcptCommand(recipient, options));
+      if (!features.pipelining) connection.write(rcptCommand(recipient, this.#commandOptions));
       const reply = await this.#reply(this.#settings.rcptTimeout);
       if (isBreakdown(reply)) return this.#lost(reply, 'sending RCPT TO', this.#undone(recipients));
       if (Math.floor(reply.code / 100) === 2) {
         this.#accepted.push(recipient);
-        if (verifyOnly) this.#sent(recipient, reply);
+        if (this.#verifyOnly) this.#sent(recipient, reply);
         continue;
       }
       this.#note(reply);
-      delivery.recipientFailed(recipient, this.#session.relay, said(peer, reply, 'RCPT TO'));
+      this.#delivery.recipientFailed(recipient, relay, said(peer, reply, 'RCPT TO'));
     }
-    if (verifyOnly) return 'over';
-    if (!features.pipelining) {
-      if (this.#accepted.length === 0) return 'over';
-      connection.write('DATA\r\n');
-    }
-    return this.#data();
+    if (this.#verifyOnly) return 'over';
+    if (features.pipelining) return undefined;
+    if (this.#accepted.length === 0) return 'over';
+    connection.write('DATA\r\n');
+    return undefined;
+  }
+
+  /** The server has given up a session that it kept for us. */
+  #stale(): 'stale' {
+    this.#session.unusable = true;
+    return 'stale';
   }
 
   /** Recipients of this transaction that have no outcome. */
@@ -173,12 +191,27 @@ class Transaction {
   }
 
   #reply(timeout: number): Promise<Reply | Breakdown> | Reply {
-    return this.#session.connection.takeReply() ?? this.#session.connection.reply(timeout);
+    const { connection } = this.#session;
+    const here = connection.takeReply();
+    if (here !== undefined && connection.heardNothingElse) return here;
+    return this.#replyAfterNonsense(here, timeout);
   }
 
-  /** 421 announces that the server closes; what is no reply at all means that we are out of step. */
+  async #replyAfterNonsense(here: Reply | undefined, timeout: number): Promise<Reply | Breakdown> {
+    const { connection, relay, features } = this.#session;
+    const reply = here ?? (await connection.reply(timeout));
+    const nonsense = connection.takeNonsense();
+    if (nonsense !== undefined) {
+      const kind = this.#settings.protocol === 'lmtp' ? 'LMTP' : features.esmtp ? 'ESMTP' : 'SMTP';
+      const text = nonsense.slice(0, MOST_LOGGED_NONSENSE);
+      this.#context.log.warning(`${this.#delivery.request.queueId}: non-${kind} response from ${relay}: ${text}`);
+    }
+    return reply;
+  }
+
+  /** 421 announces that the server closes. */
   #note(reply: Reply): void {
-    if (reply.code === 421 || reply.code === 0) this.#session.unusable = true;
+    if (reply.code === 421) this.#session.unusable = true;
   }
 
   #lost(breakdown: Breakdown, activity: string, recipients: readonly DeliveryRecipient[]): 'over' {
@@ -188,12 +221,12 @@ class Transaction {
   }
 
   /** Takes the replies to commands that were sent ahead of a MAIL that failed. */
-  async #abandon(recipients: number, withData: boolean): Promise<'over'> {
+  async #abandon(recipients: number): Promise<'over'> {
     for (let taken = 0; taken < recipients; taken++) {
       const reply = await this.#reply(this.#settings.rcptTimeout);
       if (isBreakdown(reply)) return 'over';
     }
-    if (!withData) return 'over';
+    if (this.#verifyOnly) return 'over';
     const reply = await this.#reply(this.#settings.dataInitTimeout);
     if (!isBreakdown(reply) && reply.code === 354) await this.#endEmptyData();
     return 'over';
@@ -233,6 +266,10 @@ class Transaction {
       const interruption = await this.#stream(encoder);
       if (interruption !== undefined) return interruption;
       connection.write(encoder.end());
+    }
+    if (encoder.hasBroken) {
+      const limit = this.#settings.lineLengthLimit;
+      this.#context.log.info(`${request.queueId}: breaking line > ${limit} bytes with <CR><LF>SPACE`);
     }
     return this.#settings.protocol === 'lmtp' ? this.#lmtpEnd() : this.#smtpEnd();
   }
