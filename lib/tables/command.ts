@@ -12,11 +12,13 @@ import { Configuration } from '../config/settings.ts';
 import { decodeBytes, encodeBytes } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
 import { FatalError } from '../util/errors.ts';
+import { type CommandDatabase, openCommandDatabase } from './command-database.ts';
 import { type CommandOptions, type CommandSyntax, parseCommandLine } from './command-options.ts';
 import { systemErrorText } from './file-value.ts';
 import { readInLines } from './logical-lines.ts';
 import { messageKeys } from './message-keys.ts';
 import { INDEXED_TYPES, openTable } from './open.ts';
+import { openPostgresWriter } from './postgres-writer.ts';
 import type { SourceEntry, SourceOptions } from './postmap-source.ts';
 import { isWritable, type Table, type TableContext, TableError, type TableFlags, TableOpenError } from './table.ts';
 import { openIndexWriter, type TableWriter, type WriterOptions } from './table-writer.ts';
@@ -63,6 +65,7 @@ class CommandRun {
   readonly #options: CommandOptions;
   readonly #io: CommandStreams;
   readonly #configuration: Configuration;
+  readonly #database: CommandDatabase | undefined;
   readonly #context: TableContext;
   readonly #flags: TableFlags;
 
@@ -81,10 +84,13 @@ class CommandRun {
       environment: environment.parameters,
     });
     this.#configuration = configuration;
+    const warn = (text: string): void => log(`warning: ${text}`);
+    this.#database = openCommandDatabase(configuration.text('postfleet_postgres_url'), { signal, warn });
     this.#context = {
       directory: process.cwd(),
       environment: io.environment,
-      warn: (text) => log(`warning: ${text}`),
+      warn,
+      ...(this.#database === undefined ? {} : { database: this.#database.rows }),
       // A table that cannot be opened ends the command, with its reason in the last line.
       error: () => undefined,
       signal,
@@ -100,6 +106,15 @@ class CommandRun {
   }
 
   async run(): Promise<number> {
+    try {
+      await this.#database?.prepare();
+      return await this.#runMode();
+    } finally {
+      await this.#database?.close();
+    }
+  }
+
+  async #runMode(): Promise<number> {
     const { mode } = this.#options;
     switch (mode.kind) {
       case 'create':
@@ -174,6 +189,12 @@ class CommandRun {
     const { duplicates, defaultMode, keepPrivileges } = this.#options;
     const options = { mode, duplicates, defaultMode, keepPrivileges, warn: this.#context.warn };
     try {
+      if (this.#database !== undefined) {
+        return await openPostgresWriter(this.#database.pool, resolve(this.#context.directory, name), {
+          ...options,
+          label: name,
+        });
+      }
       return await openIndexWriter(resolve(this.#context.directory, name), name, options);
     } catch (error) {
       throw new FatalError(`open database ${name}: ${systemErrorText(error)}`);

@@ -9,8 +9,8 @@ import { openIndexedTable } from './row-file.ts';
 import type { Table } from './table.ts';
 
 export async function openTableType(request: OpenRequest): Promise<Table> {
-  const { context, flags } = request;
-  const spec = `${request.type}:${resolve(context.directory, request.name)}`;
-  const shared = await context.database?.open(spec, context, flags);
-  return shared ?? (await openIndexedTable(request));
+  const { context, flags, type } = request;
+  if (context.database === undefined) return await openIndexedTable(request);
+  const path = resolve(context.directory, request.name);
+  return await context.database.open(type, path, context, flags, () => openIndexedTable(request));
 }

@@ -93,8 +93,14 @@ export function resolveFlags(flags: TableFlags = {}): ResolvedFlags {
 
 /** The rows of indexed tables that a fleet keeps in Postgres; implemented in postgres-rows.ts. */
 export interface IndexedRows {
-  /** The table of that `type:name` (absolute path), or undefined where the database has none of that name. */
-  open(spec: string, context: TableContext, flags: ResolvedFlags): Promise<Table | undefined>;
+  /** The table made from the source with that path; `openLocal` serves while the database has none of that name. */
+  open(
+    type: string,
+    path: string,
+    context: TableContext,
+    flags: ResolvedFlags,
+    openLocal: () => Promise<Table>,
+  ): Promise<Table>;
 }
 
 /** The lookups that another process makes for this one: the client of the proxymap service. */

@@ -1,0 +1,115 @@
+/**
+ * The indexed tables of a fleet, for one process: opens them from Postgres and keeps them current. One connection listens
+ * for the names of tables that change; every few seconds, and whenever it had to be opened anew, versions are compared, so
+ * that a lost announcement is made up for.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pg, { type Pool } from 'pg';
+import { type CopyStore, defaultCopyFolder } from './postgres-copy.ts';
+import { PostgresTable } from './postgres-table.ts';
+import type { IndexedRows, ResolvedFlags, Table, TableContext } from './table.ts';
+
+const CHECK_MS = 5000;
+const RETRY_MS = 500;
+
+export interface PostgresRowsOptions {
+  readonly pool: Pool;
+  readonly connectionString: string;
+  readonly signal: AbortSignal;
+  warn(text: string): void;
+  /** Folder for copies of large tables; default: one in the temporary folder. */
+  readonly folder?: string;
+  /** False for a command: no copies, nothing is followed. */
+  readonly copies?: boolean;
+}
+
+export class PostgresRows implements IndexedRows {
+  readonly #options: PostgresRowsOptions;
+  readonly #store: CopyStore;
+  readonly #tables = new Set<PostgresTable>();
+  #following: Promise<void> | undefined;
+
+  constructor(options: PostgresRowsOptions) {
+    this.#options = options;
+    this.#store = { database: options.connectionString, folder: options.folder ?? defaultCopyFolder() };
+  }
+
+  /** The table of that path; where the database has none, what `openLocal` opens answers until it has. */
+  async open(
+    type: string,
+    path: string,
+    context: TableContext,
+    flags: ResolvedFlags,
+    openLocal: () => Promise<Table>,
+  ): Promise<Table> {
+    const copies = this.#options.copies ?? true;
+    const table = new PostgresTable({
+      pool: this.#options.pool,
+      store: this.#store,
+      type,
+      path,
+      context,
+      flags,
+      copies,
+      openLocal,
+      onClose: (closed) => this.#tables.delete(closed),
+    });
+    await table.start();
+    this.#tables.add(table);
+    if (copies) this.#following ??= this.#follow();
+    return table;
+  }
+
+  async #follow(): Promise<void> {
+    const { signal, warn } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#listen();
+      } catch (error) {
+        if (signal.aborted) return;
+        warn(`lookup tables: lost the database, the present copies stay in use: ${(error as Error).message}`);
+      }
+      // An aborted pause ends the loop by its condition.
+      await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** Listens until the connection breaks or the process ends. */
+  async #listen(): Promise<void> {
+    const { connectionString, signal } = this.#options;
+    const client = new pg.Client({ connectionString, keepAlive: true, application_name: 'postfleet tables' });
+    const { promise: lost, reject } = Promise.withResolvers<never>();
+    lost.catch(() => undefined);
+    client.on('error', reject);
+    client.on('end', () => reject(new Error('connection closed')));
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await client.connect();
+      client.on('notification', ({ payload }) => this.#announce(payload ?? ''));
+      await client.query('listen lookup_table');
+      for (;;) {
+        await Promise.race([this.#compareVersions(client), lost]);
+        await Promise.race([delay(CHECK_MS, undefined, { signal, ref: false }), lost]);
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // It may be broken already.
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  #announce(path: string): void {
+    for (const table of this.#tables) if (table.path === path) void table.changed();
+  }
+
+  async #compareVersions(client: pg.Client): Promise<void> {
+    const paths = [...new Set(Array.from(this.#tables, (table) => table.path))];
+    const { rows } = await client.query<{ name: string; version: string }>(
+      'select name, version from lookup_table where name = any($1::text[])',
+      [paths],
+    );
+    const versions = new Map(rows.map(({ name, version }) => [name, Number(version)]));
+    for (const table of this.#tables) if (table.version !== versions.get(table.path)) void table.changed();
+  }
+}
