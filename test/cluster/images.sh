@@ -119,8 +119,8 @@ image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/node_modul
   --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
   --build-context peers="$here/images/peers" "$root/node_modules"
 
-mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json bin lib services cli sql 2>/dev/null)
-image postfleet "$(cd "$root" && hash_of images/Dockerfile "${sources[@]}")" \
+mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services cli sql 2>/dev/null)
+image postfleet "$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore "${sources[@]}")" \
   --file "$root/images/Dockerfile" --ignorefile "$root/images/Dockerfile.dockerignore" \
   --volume "$cache/npm:/root/.npm" \
   --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$root"

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Kubectl, until } from './kubectl.ts';
 
@@ -74,6 +74,16 @@ async function deployServices(): Promise<void> {
   );
 }
 
+/** What somebody who reads of a failure wants to see next. */
+async function showTroubles(t: TestContext): Promise<void> {
+  t.diagnostic(await kubectl.run(['get', 'pods', '--output', 'wide']));
+  for (const pod of lines(await kubectl.run(['get', 'pods', '--output', 'name']))) {
+    const log = await kubectl.run(['logs', pod, '--tail', '200']).catch(String);
+    const remarkable = lines(log).filter((line) => /warning|error|fatal|panic/i.test(line));
+    if (remarkable.length > 0) t.diagnostic(`${pod}:\n${remarkable.slice(-8).join('\n')}`);
+  }
+}
+
 before(async () => {
   await removeNamespace();
   // Claims of an earlier run have let go of their volumes; the cluster of `make cluster` makes them usable again.
@@ -90,6 +100,15 @@ after(async () => {
 });
 
 test('mail answered with 250 reaches the sink while one pod of each kind is deleted', async (t) => {
+  try {
+    await deleteOneOfEach(t);
+  } catch (error) {
+    await showTroubles(t);
+    throw error;
+  }
+});
+
+async function deleteOneOfEach(t: TestContext): Promise<void> {
   await kubectl.apply('load.yaml', { sessions: SESSIONS, rate: RATE });
   await until('the first messages', 60, async () => lines(await kubectl.get('sink', '/ids')).length > RATE);
 
@@ -135,4 +154,4 @@ test('mail answered with 250 reaches the sink while one pod of each kind is dele
   for (const [reason, times] of Object.entries(counts.reasons)) t.diagnostic(`${times} times: ${reason}`);
   assert.deepEqual(missing, []);
   assert.ok(counts.accepted > RATE * KILLS.length, 'too little mail to have met every deletion');
-});
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings up a Kubernetes of one node on this machine: etcd, the API server, controller manager and scheduler, containerd
 # with a bridge network, the kubelet, kube-proxy, CoreDNS and metrics-server, and the images of Postfleet. What is up
-# already stays up; a cluster of which only parts are left is stopped and started again.
+# already stays up, what has ended is started again; where etcd or containerd have ended, the cluster begins anew.
 #
 # Everything lies below $VAR. Beyond it the script creates the bridge, changes the kernel settings listed in
 # keep_kernel_settings, and makes the mount points listed in mount_points; it writes each down for down.sh to undo.
@@ -14,8 +14,6 @@
 source "$(dirname "$0")/settings.sh"
 
 mount_points=(/run/containerd /run/netns /var/lib/kubelet /var/lib/cni /var/log/containers)
-
-daemons=(etcd apiserver controller-manager scheduler mounts containerd kubelet proxy)
 
 keep_kernel_settings() {
   # The last four are the kubelet's own doing.
@@ -41,11 +39,17 @@ write_configuration() {
   export scratch containerd_socket bridge node_address pod_subnet cluster_subnet dns_service
   local name
   for name in containerd.toml kubelet.yaml proxy.yaml; do
-    render "$here/configuration/$name" >"$scratch/configuration/$name"
+    render "$here/configuration/$name" | replace "$scratch/configuration/$name"
   done
-  render "$here/configuration/network.conflist" >"$scratch/configuration/net.d/10-bridge.conflist"
+  render "$here/configuration/network.conflist" | replace "$scratch/configuration/net.d/10-bridge.conflist"
   # Pods that use the node's resolver ask CoreDNS too: nothing asks outside.
-  echo "nameserver $dns_service" >"$scratch/configuration/resolv.conf"
+  echo "nameserver $dns_service" | replace "$scratch/configuration/resolv.conf"
+}
+
+# A file that says the same already is not touched: kube-proxy ends when its own is written.
+replace() {
+  cat >"$1.part"
+  if cmp -s "$1.part" "$1"; then rm "$1.part"; else mv "$1.part" "$1"; fi
 }
 
 render() {
@@ -136,10 +140,8 @@ start_addons() {
   bash "$here/volumes.sh"
 }
 
-all_alive() {
-  local name
-  for name in "${daemons[@]}"; do alive "$name" || return; done
-}
+# What the others lean on; whoever else has ended is simply started again.
+foundations_alive() { alive etcd && alive mounts && alive containerd; }
 
 if uses_existing_cluster; then
   kubectl get --raw /readyz >/dev/null || die "the cluster of KUBECONFIG=$KUBECONFIG does not answer"
@@ -152,8 +154,8 @@ take_turn
 started=$(date +%s)
 bash "$here/tools.sh"
 
-if ! all_alive && compgen -G "$scratch/run/*.pid" >/dev/null; then
-  say "only parts of the cluster are left: starting it again"
+if ! foundations_alive && compgen -G "$scratch/run/*.pid" >/dev/null; then
+  say "only parts of the cluster are left: starting afresh"
   bash "$here/down.sh"
 fi
 
