@@ -45,7 +45,8 @@ const reasonNumbers = new Map(noEffect.flatMap(({ names }, index) => names.map((
 
 function readers({ name, usedBy }: Parameter): string {
   const number = reasonNumbers.get(name);
-  return number === undefined ? usedBy.join(', ') : `no effect ([${number}](#no-effect))`;
+  if (number !== undefined) return `no effect ([${number}](#no-effect))`;
+  return usedBy.length === 0 ? 'nothing: not implemented' : usedBy.join(', ');
 }
 
 function row(parameter: Parameter): string {

@@ -1,0 +1,69 @@
+# Every target that a person calls; "make" alone lists them. What is missing is installed first: Node 24 and the packages
+# by npm, nats-server by Go. Nothing outside this folder is touched, except by targets that say so.
+
+NODE_VERSION := 24.21.0
+NATS_VERSION := 2.15.2
+VAR ?= var
+PORT ?= 2525
+CONFIG ?= etc/postfleet
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export POSTFLEET_VAR ?= $(VAR)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: ## install what is missing: Node, packages, nats-server
+	@tools/install $(NODE_VERSION) $(NATS_VERSION)
+
+.PHONY: build
+build: install ## compile to dist/
+	@tsc -p tsconfig.build.json
+
+.PHONY: up
+up: build ## start everything, SMTP on 127.0.0.1:PORT; VAR= state, PORT= SMTP port, CONFIG= main.cf and master.cf
+	@exec node dist/bin/postfleet.js start --var "$(VAR)" --port "$(PORT)" --config "$(CONFIG)" $(ARGS)
+
+.PHONY: down
+down: ## stop what "make up" started (in VAR)
+	@tools/down "$(VAR)"
+
+.PHONY: clean
+clean: down ## stop, and remove what was built and the state in VAR
+	rm -rf dist "$(VAR)"
+
+.PHONY: test
+test: install ## run every test
+	@tools/test
+
+.PHONY: lint
+lint: install ## formatting, lint, types, protocols
+	@biome check . && buf lint && tsc --noEmit -p .
+
+.PHONY: generate
+generate: install ## make lib/clients/generated from proto/
+	@buf generate
+
+.PHONY: generate-check
+generate-check: install ## fail where generated files differ from their sources
+	@tools/generate-check
+
+.PHONY: conformance
+conformance: install ## run Postfix's own cases, where they lie beside the checkout
+	@tools/conformance $(FAMILY)
+
+.PHONY: bench
+bench: build ## compare with Debian's Postfix; ONLY=relay-20 for one scenario
+	@node dist/test/bench/main.js --var "$(VAR)" $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+.PHONY: faults
+faults: build ## kill everything at random under load and check the ledger; ARGS="--messages N --kills K --seed S"
+	@node dist/test/faults/main.js --var "$(VAR)" $(ARGS)
+
+-include test/cluster/cluster.mk
+-include test/bench/tables.mk

@@ -1,0 +1,241 @@
+/**
+ * make bench: Debian's Postfix and Postfleet in turn, the same messages by the same programs on the same filesystem, both
+ * with fsync. Prints a row for each scenario and system, and writes them to VAR/bench.json.
+ *
+ *   --only SCENARIO   one of relay-20, relay-20-kept, relay-200, relay-200-kept, accept-20 …, paced, memory
+ *   --systems a,b     some of postfix, postfleet, postfleet-processes
+ *   --rounds N        times that each system runs, in turn (2)
+ *   --messages N      messages of a run (10000)
+ *
+ * Rates are medians over the rounds; ratios are medians of the ratios within a round, so that a machine whose speed drifts
+ * does not decide. Exit status 1 where a message was lost.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { flood, paced, percentile, probe } from './load.ts';
+import { memory } from './memory.ts';
+import { postfix } from './postfix.ts';
+import { postfleet, postfleetProcesses } from './postfleet.ts';
+import { startSink } from './sink.ts';
+import type { MailSystem } from './system.ts';
+import { cpuSeconds, pssMegabytes } from './usage.ts';
+import { waitFor } from './wait.ts';
+
+const SYSTEMS: readonly MailSystem[] = [postfix, postfleet, postfleetProcesses];
+const SIZE = 4096;
+const SMTP_PORT = 26_000;
+const SINK_PORT = 26_100;
+const WARM_UP = 2000;
+
+interface Scenario {
+  readonly name: string;
+  readonly mode: 'relay' | 'accept';
+  readonly sessions: number;
+  readonly kept: boolean;
+}
+
+const SCENARIOS: readonly Scenario[] = (['relay', 'accept'] as const).flatMap((mode) =>
+  [20, 200].flatMap((sessions) =>
+    [false, true].map((kept) => ({ name: `${mode}-${sessions}${kept ? '-kept' : ''}`, mode, sessions, kept })),
+  ),
+);
+
+/** One row, as it stands in bench.json. */
+export interface Row {
+  readonly scenario: string;
+  readonly system: string;
+  /** Messages a second. */
+  readonly rate: number;
+  /** To Postfix in the same rounds. */
+  readonly ratio: number;
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+  readonly cpu_s_per_1000: number;
+  readonly peak_mb: number;
+  readonly lost: number;
+}
+
+type Measurement = Omit<Row, 'scenario' | 'system' | 'ratio'>;
+
+const { values: options } = parseArgs({
+  options: {
+    var: { type: 'string', default: 'var' },
+    only: { type: 'string' },
+    systems: { type: 'string', default: SYSTEMS.map((system) => system.name).join(',') },
+    rounds: { type: 'string', default: '2' },
+    messages: { type: 'string', default: '10000' },
+  },
+});
+const base = resolve(options.var, 'bench');
+const rounds = Number(options.rounds);
+const systems = SYSTEMS.filter((system) => options.systems.split(',').includes(system.name));
+
+const median = (values: readonly number[]): number => percentile(values, 0.5);
+const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+
+async function measure(system: MailSystem, scenario: Scenario): Promise<Measurement> {
+  const messages = Number(options.messages);
+  mkdirSync(base, { recursive: true });
+  const directory = mkdtempSync(join(base, `${system.name}-`));
+  try {
+    using sink = await startSink(SINK_PORT);
+    await using running = await system.start({
+      directory,
+      smtpPort: SMTP_PORT,
+      sinkPort: SINK_PORT,
+      mode: scenario.mode,
+      sessions: scenario.sessions,
+    });
+    const { sessions, kept } = scenario;
+    const relayed = async (count: number): Promise<void> => {
+      if (scenario.mode === 'relay')
+        await waitFor(`${count} messages at the sink`, () => sink.messages() >= count, 300);
+    };
+    await flood({ port: SMTP_PORT, sessions, messages: WARM_UP, kept, size: SIZE });
+    await relayed(WARM_UP);
+
+    const cpuBefore = cpuSeconds(running.pid);
+    let peak = 0;
+    const watcher = setInterval(() => {
+      peak = Math.max(peak, pssMegabytes(running.pid));
+    }, 1000);
+    const probing = new AbortController();
+    const times = probe(SMTP_PORT, SIZE, 20, probing.signal);
+    const began = performance.now();
+    let accepted: number;
+    try {
+      await flood({ port: SMTP_PORT, sessions, messages, kept, size: SIZE });
+      accepted = performance.now();
+    } finally {
+      probing.abort();
+    }
+    const replies = await times;
+    const total = WARM_UP + messages + replies.length;
+    await relayed(total);
+    const ended = scenario.mode === 'relay' ? performance.now() : accepted;
+    clearInterval(watcher);
+    const sent = messages + replies.length;
+    return {
+      rate: sent / ((ended - began) / 1000),
+      p50_ms: percentile(replies, 0.5),
+      p99_ms: percentile(replies, 0.99),
+      cpu_s_per_1000: ((cpuSeconds(running.pid) - cpuBefore) / sent) * 1000,
+      peak_mb: Math.max(peak, pssMegabytes(running.pid)),
+      lost: scenario.mode === 'relay' ? Math.max(0, total - sink.messages()) : 0,
+    };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function compare(scenario: Scenario): Promise<Row[]> {
+  const measured = new Map<string, Measurement[]>(systems.map((system) => [system.name, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const system of systems) {
+      const result = await measure(system, scenario);
+      measured.get(system.name)!.push(result);
+      progress(`${scenario.name} round ${round}/${rounds} ${system.name}: ${result.rate.toFixed(0)}/s`);
+    }
+  }
+  const reference = measured.get('postfix');
+  return systems.map(({ name }) => {
+    const runs = measured.get(name)!;
+    const of = (field: keyof Measurement): number => median(runs.map((run) => run[field]));
+    const ratios = runs.flatMap((run, round) =>
+      reference?.[round] === undefined ? [] : [run.rate / reference[round].rate],
+    );
+    return {
+      scenario: scenario.name,
+      system: name,
+      rate: of('rate'),
+      ratio: median(ratios),
+      p50_ms: of('p50_ms'),
+      p99_ms: of('p99_ms'),
+      cpu_s_per_1000: of('cpu_s_per_1000'),
+      peak_mb: of('peak_mb'),
+      lost: runs.reduce((sum, run) => sum + run.lost, 0),
+    };
+  });
+}
+
+/** Reply times at half of the rate that Postfix reaches at most. */
+async function pacedRows(): Promise<Row[]> {
+  const scenario = SCENARIOS[0]!;
+  const most = await measure(postfix, scenario);
+  const rate = most.rate / 2;
+  progress(`paced: half of Postfix's ${most.rate.toFixed(0)}/s`);
+  const all = new Map<string, number[][]>(systems.map((system) => [system.name, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const system of systems) {
+      const directory = mkdtempSync(join(base, `${system.name}-`));
+      using _sink = await startSink(SINK_PORT);
+      await using _running = await system.start({
+        directory,
+        smtpPort: SMTP_PORT,
+        sinkPort: SINK_PORT,
+        mode: 'relay',
+        sessions: 20,
+      });
+      await flood({ port: SMTP_PORT, sessions: 20, messages: WARM_UP, kept: false, size: SIZE });
+      const times = await paced(SMTP_PORT, SIZE, rate, 10);
+      all.get(system.name)!.push(times);
+      progress(`paced round ${round}/${rounds} ${system.name}: p99 ${percentile(times, 0.99).toFixed(1)} ms`);
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+  return systems.map(({ name }) => {
+    const runs = all.get(name)!;
+    return {
+      scenario: 'paced',
+      system: name,
+      rate,
+      ratio: 1,
+      p50_ms: median(runs.map((times) => percentile(times, 0.5))),
+      p99_ms: median(runs.map((times) => percentile(times, 0.99))),
+      cpu_s_per_1000: Number.NaN,
+      peak_mb: Number.NaN,
+      lost: 0,
+    };
+  });
+}
+
+const figure = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+
+function table(rows: readonly Row[]): string {
+  const lines = rows.map((row) => [
+    row.scenario,
+    row.system,
+    figure(row.rate, 0),
+    figure(row.ratio, 2),
+    figure(row.p50_ms, 1),
+    figure(row.p99_ms, 1),
+    figure(row.cpu_s_per_1000, 2),
+    figure(row.peak_mb, 0),
+    String(row.lost),
+  ]);
+  const head = ['scenario', 'system', 'msg/s', 'ratio', 'p50 ms', 'p99 ms', 'CPU s/1000', 'peak MB', 'lost'];
+  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((cells) => cells[column]!.length)));
+  const format = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ');
+  return [head, ...lines].map(format).join('\n');
+}
+
+const wanted = SCENARIOS.filter((scenario) => options.only === undefined || scenario.name === options.only);
+const rows: Row[] = [];
+for (const scenario of wanted) rows.push(...(await compare(scenario)));
+if (options.only === undefined || options.only === 'paced') rows.push(...(await pacedRows()));
+if (rows.length === 0 && options.only !== 'memory') {
+  process.stderr.write(
+    `bench: no scenario "${options.only}": expected ${[...SCENARIOS.map(({ name }) => name), 'paced', 'memory'].join(', ')}\n`,
+  );
+  process.exitCode = 64;
+} else {
+  if (rows.length > 0) process.stdout.write(`${table(rows)}\n`);
+  writeFileSync(join(resolve(options.var), 'bench.json'), `${JSON.stringify(rows, null, 2)}\n`);
+  if (options.only === undefined || options.only === 'memory')
+    await memory({ base, smtpPort: SMTP_PORT, sinkPort: SINK_PORT, progress });
+  if (rows.some((row) => row.lost > 0)) process.exitCode = 1;
+}

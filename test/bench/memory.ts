@@ -1,0 +1,46 @@
+/**
+ * Memory of the one-process shape, stores included: idle, and with 100,000 deferred messages in the queue.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { flood } from './load.ts';
+import { postfleet } from './postfleet.ts';
+import { pssMegabytes } from './usage.ts';
+
+const DEFERRED = 100_000;
+/** Milliseconds after which a process that has nothing to do has settled. */
+const SETTLE = 20_000;
+
+export interface MemoryOptions {
+  readonly base: string;
+  readonly smtpPort: number;
+  /** Nothing listens there: everything is deferred. */
+  readonly sinkPort: number;
+  readonly progress: (text: string) => void;
+}
+
+export async function memory({ base, smtpPort, sinkPort, progress }: MemoryOptions): Promise<void> {
+  mkdirSync(base, { recursive: true });
+  const directory = mkdtempSync(join(base, 'memory-'));
+  try {
+    await using running = await postfleet.start({
+      directory,
+      smtpPort,
+      sinkPort: sinkPort + 1,
+      mode: 'relay',
+      sessions: 20,
+    });
+    await delay(SETTLE);
+    const idle = pssMegabytes(running.pid);
+    progress(`memory: idle ${idle.toFixed(0)} MB; deferring ${DEFERRED} messages`);
+    await flood({ port: smtpPort, sessions: 20, messages: DEFERRED, kept: true, size: 4096 });
+    await delay(SETTLE);
+    const full = pssMegabytes(running.pid);
+    process.stdout.write(
+      `memory: idle ${idle.toFixed(0)} MB, with ${DEFERRED} deferred messages ${full.toFixed(0)} MB: ${(full - idle).toFixed(0)} MB more\n`,
+    );
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

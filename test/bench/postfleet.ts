@@ -1,0 +1,82 @@
+/**
+ * Postfleet in its two shapes, with the configuration of etc/postfleet and the same relayhost and limits that Postfix has.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { MailSystem, SystemOptions } from './system.ts';
+import { waitFor, waitForSmtp } from './wait.ts';
+
+const ROOT = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '../..' : '../../..');
+
+function writeConfiguration(directory: string, { sinkPort, mode }: SystemOptions): void {
+  cpSync(join(ROOT, 'etc/postfleet'), directory, { recursive: true });
+  const settings = `
+myhostname = bench.example.org
+mydestination =
+inet_interfaces = 127.0.0.1
+relayhost = [127.0.0.1]:${sinkPort}
+smtpd_recipient_restrictions = ${mode === 'accept' ? 'check_client_access static:HOLD, ' : ''}permit_mynetworks, reject
+default_process_limit = 400
+default_destination_concurrency_limit = 400
+initial_destination_concurrency = 50
+smtpd_peername_lookup = no
+smtp_tls_security_level = none
+`;
+  // A name that the sample sets as well would be warned about: the later one counts, so the earlier goes.
+  const names = new Set([...settings.matchAll(/^(\w+) =/gm)].map((match) => match[1]));
+  const sample = readFileSync(join(directory, 'main.cf'), 'utf8')
+    .split('\n')
+    .filter((line) => !names.has(/^(\w+)\s*=/.exec(line)?.[1]));
+  writeFileSync(join(directory, 'main.cf'), `${sample.join('\n')}${settings}`);
+}
+
+function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
+  return {
+    name,
+    async start(options) {
+      const { directory, smtpPort } = options;
+      const configuration = join(directory, 'etc');
+      mkdirSync(directory, { recursive: true });
+      writeConfiguration(configuration, options);
+      const shape = name === 'postfleet' ? [] : ['--processes'];
+      const log = openSync(join(directory, 'mail.log'), 'a');
+      const child = spawn(
+        process.execPath,
+        [
+          join(ROOT, 'dist/bin/postfleet.js'),
+          'start',
+          ...shape,
+          '--var',
+          join(directory, 'var'),
+          '--port',
+          String(smtpPort),
+          '--config',
+          configuration,
+        ],
+        { stdio: ['ignore', log, log], env: { ...process.env, POSTFLEET_VAR: join(directory, 'var') } },
+      );
+      const exited = new Promise<void>((end) => child.once('exit', () => end()));
+      await Promise.race([
+        waitForSmtp(smtpPort),
+        exited.then(() => {
+          throw new Error(`postfleet did not start: see ${join(directory, 'mail.log')}`);
+        }),
+      ]);
+      await waitFor('postfleet ready', async () => {
+        const response = await fetch(`http://127.0.0.1:${smtpPort + 4}/readyz`).catch(() => undefined);
+        return response?.ok === true;
+      });
+      return {
+        pid: child.pid!,
+        async [Symbol.asyncDispose]() {
+          child.kill('SIGTERM');
+          await exited;
+        },
+      };
+    },
+  };
+}
+
+export const postfleet = system('postfleet');
+export const postfleetProcesses = system('postfleet-processes');

@@ -1,0 +1,26 @@
+/** Waiting for conditions, with a bound. */
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Rejects after `seconds` with what was waited for. */
+export async function waitFor(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+  for (const deadline = Date.now() + seconds * 1000; !(await condition()); await delay(20)) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds`);
+  }
+}
+
+/** Until a server greets on that port. */
+export function waitForSmtp(port: number): Promise<void> {
+  return waitFor(`SMTP on port ${port}`, () => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.setTimeout(2000, () => socket.destroy());
+    socket.once('data', () => {
+      socket.end('QUIT\r\n');
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
+    return promise;
+  });
+}
