@@ -7,6 +7,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Configuration } from '../config/settings.ts';
+import { natsServers, withoutPassword } from '../server/nats-servers.ts';
 import { StringList } from '../tables/match-list.ts';
 import { type TableContext, TableError } from '../tables/table.ts';
 import { EX, FatalError } from '../util/errors.ts';
@@ -53,13 +54,15 @@ export async function postMessage(
 
 async function open(url: string): Promise<NatsConnection> {
   try {
-    return await connect({ servers: url.split(/[\s,]+/), timeout: CONNECT_TIMEOUT, reconnect: false });
+    return await connect({ ...natsServers(url), timeout: CONNECT_TIMEOUT, reconnect: false });
   } catch (error) {
-    const where = url.replace(/\/\/[^/@]*@/g, '//');
-    throw new FatalError(`mail submission is unavailable: cannot reach NATS at ${where}: ${reasonOf(error)}`, {
-      cause: error,
-      exitCode: EX.TEMPFAIL,
-    });
+    throw new FatalError(
+      `mail submission is unavailable: cannot reach NATS at ${withoutPassword(url)}: ${reasonOf(error)}`,
+      {
+        cause: error,
+        exitCode: EX.TEMPFAIL,
+      },
+    );
   }
 }
 

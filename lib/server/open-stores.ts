@@ -11,6 +11,7 @@ import pg from 'pg';
 import type { Configuration } from '../config/settings.ts';
 import { FatalError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { natsServers, withoutPassword } from './nats-servers.ts';
 import type { Nats, Stores } from './stores.ts';
 
 export const STORE_PARAMETERS = ['postfleet_nats_url', 'postfleet_postgres_url'] as const;
@@ -28,9 +29,6 @@ function isAway(error: unknown): boolean {
     /^(ConnectionError|TimeoutError)$/.test(name)
   );
 }
-
-/** Without what a log must not show. */
-const withoutPassword = (url: string): string => url.replace(/\/\/[^/@]*@/, '//…@');
 
 async function patiently<T>(
   what: string,
@@ -57,21 +55,6 @@ async function patiently<T>(
       await delay(wait, undefined, { signal });
     }
   }
-}
-
-/** `nats://token@host:port` and `nats://user:password@host:port`, several separated by commas; one set of credentials. */
-function natsServers(url: string): { servers: string[]; token?: string; user?: string; pass?: string } {
-  const parsed = url.split(/[\s,]+/).map((item) => {
-    const text = item.includes('://') ? item : `nats://${item}`;
-    if (!URL.canParse(text))
-      throw new FatalError(`postfleet_nats_url: "${withoutPassword(item)}": expected nats://[token@]host:port`);
-    return new URL(text);
-  });
-  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
-  const { username, password } = parsed.find((item) => item.username !== '') ?? { username: '', password: '' };
-  if (username === '') return { servers };
-  const name = decodeURIComponent(username);
-  return password === '' ? { servers, token: name } : { servers, user: name, pass: decodeURIComponent(password) };
 }
 
 async function openNats(url: string, log: Log, signal: AbortSignal): Promise<Nats> {

@@ -45,11 +45,6 @@ export async function openSettings(context: ServiceContext): Promise<VirtualSett
     const limit = messageLimit === 0 ? 'unlimited' : messageLimit;
     throw new FatalError(`virtual_mailbox_limit = ${sizeLimit} is smaller than message_size_limit = ${limit}`);
   }
-  if (owner === 'recipient' && configuration.text('virtual_uid_maps') === '') {
-    throw new FatalError(
-      'virtual_uid_maps is empty: name the owners of mailboxes there, or one owner in postfleet_mailbox_owner',
-    );
-  }
   const stack = new AsyncDisposableStack();
   const open = async (parameter: string): Promise<Maps> =>
     stack.use(
