@@ -14,6 +14,7 @@ import type { ClientConnection } from '../../lib/smtp/client-connection.ts';
 import { type AddressContext, findAddresses, SMTP_PORT } from './addresses.ts';
 import { Delivery } from './delivery.ts';
 import { type Destination, parseDestination, splitNexthop } from './destination.ts';
+import { forwardingLoop, type HeadFlags, headOf, parseHeadFlags } from './head-flags.ts';
 import { type NoSession, openSession, Session } from './session.ts';
 import { endpointKey, SessionCache } from './session-cache.ts';
 import type { Settings } from './settings.ts';
@@ -44,8 +45,7 @@ export class SmtpAgent implements DeliveryHandler {
   readonly #sessions: SessionCache;
   readonly #open = new Set<ClientConnection>();
   readonly #reused: { inc(): void };
-  /** What a delivered recipient is reported as: with flag X of the master.cf entry the delivery is the last one. */
-  readonly #isFinalDelivery: boolean;
+  readonly #flags: HeadFlags;
 
   constructor({ context, settings, dns, isOwnAddress, random = Math.random }: AgentOptions) {
     this.#context = context;
@@ -53,18 +53,29 @@ export class SmtpAgent implements DeliveryHandler {
     this.#addresses = { settings, dns, isOwnAddress, random };
     this.#sessions = new SessionCache(settings, Math.max(100, 2 * context.processLimit));
     this.#reused = context.metrics.connectionReuse.labels({ transport: context.name });
-    this.#isFinalDelivery = context.argv.some((word) => word.startsWith('flags=') && word.includes('X'));
+    this.#flags = parseHeadFlags(context.argv, context.name);
     context.signal.addEventListener('abort', () => this.#closeAll(), { once: true });
+  }
+
+  get #hasHead(): boolean {
+    return this.#flags.returnPath || this.#flags.originalTo || this.#flags.deliveredTo;
   }
 
   async deliver(request: DeliveryRequest, signal: AbortSignal, report: DeliveryReport): Promise<DeliveryReply> {
     const delivery = new Delivery(request, report, this.#context.log);
     const progress: Progress = { delivery, sessions: 0, trouble: undefined };
+    if (this.#flags.deliveredTo) {
+      const loop = await forwardingLoop(request, this.#context.content, signal);
+      if (loop !== undefined) {
+        delivery.failedForGood(delivery.remaining, 'none', loop);
+        return delivery.reply();
+      }
+    }
     const destinations = [...splitNexthop(request.nexthop), ...this.#settings.fallbackRelay];
     for (const [at, text] of destinations.entries()) {
       await this.#deliverTo(text, at === destinations.length - 1, progress);
-      signal.throwIfAborted();
       if (delivery.isDone) return delivery.reply();
+      signal.throwIfAborted();
     }
     const trouble = progress.trouble ?? messageTrouble('4.3.5', `bad nexthop destination: ${request.nexthop}`);
     report.connected();
@@ -90,7 +101,7 @@ export class SmtpAgent implements DeliveryHandler {
     }
     const found =
       destination.kind === 'unix'
-        ? [{ name: this.#settings.myhostname, address: destination.path, port: 0 }]
+        ? [{ name: this.#settings.myhostname, address: destination.name, port: 0 }]
         : await findAddresses(destination, this.#addresses);
     if (found instanceof Trouble) {
       progress.trouble = found;
@@ -162,7 +173,7 @@ export class SmtpAgent implements DeliveryHandler {
       settings: this.#settings,
       log: this.#context.log,
       open: this.#open,
-      nexthop: destination.kind === 'unix' ? destination.path : destination.name,
+      nexthop: destination.name,
       detectLoop: destination.kind === 'inet' && destination.port === SMTP_PORT,
       plaintext,
     });
@@ -174,8 +185,9 @@ export class SmtpAgent implements DeliveryHandler {
       content: this.#context.content,
       signal: this.#context.signal,
       log: this.#context.log,
+      head: this.#hasHead ? headOf(delivery.request, this.#flags) : undefined,
       sentAction: (used) =>
-        this.#isFinalDelivery || (this.#settings.assumeFinal && !used.features.dsn) ? 'delivered' : 'relayed',
+        this.#flags.isFinal || (this.#settings.assumeFinal && !used.features.dsn) ? 'delivered' : 'relayed',
     });
     this.#sessions.put(session, destination.text);
     return end;

@@ -26,7 +26,7 @@ test('destinations of SMTP', () => {
 
 test('destinations of LMTP', () => {
   const unix = (text: string, path: string) =>
-    assert.deepEqual(parseDestination(text, LMTP), { kind: 'unix', text, path });
+    assert.deepEqual(parseDestination(text, LMTP), { kind: 'unix', text, name: text.slice(5), path });
   unix('unix:/run/lmtp', '/run/lmtp');
   unix('unix:private/lmtp', '/q/private/lmtp');
   const inet = { kind: 'inet', mx: false } as const;

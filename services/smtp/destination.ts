@@ -8,7 +8,14 @@ import type { Settings } from './settings.ts';
 import { resolvePort } from './settings.ts';
 
 export type Destination =
-  | { readonly kind: 'unix'; readonly text: string; readonly path: string }
+  | {
+      readonly kind: 'unix';
+      readonly text: string;
+      /** The path as it was written. */
+      readonly name: string;
+      /** The same, absolute. */
+      readonly path: string;
+    }
   | {
       readonly kind: 'inet';
       /** As it was written: the key of cached connections. */
@@ -36,8 +43,8 @@ export function parseDestination(
   settings: Pick<Settings, 'protocol' | 'defaultPort' | 'knownPorts' | 'mxLookup' | 'queueDirectory'>,
 ): Destination | BadDestination {
   if (settings.protocol === 'lmtp' && text.startsWith('unix:')) {
-    const path = text.slice(5);
-    return { kind: 'unix', text, path: path.startsWith('/') ? path : `${settings.queueDirectory}/${path}` };
+    const name = text.slice(5);
+    return { kind: 'unix', text, name, path: name.startsWith('/') ? name : `${settings.queueDirectory}/${name}` };
   }
   const rest = text.startsWith('inet:') ? text.slice(5) : text;
   const bracketed = rest.startsWith('[');

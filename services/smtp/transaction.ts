@@ -27,6 +27,8 @@ export interface TransactionContext {
   readonly content: ContentReader;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** Headers to send in front of the content. */
+  readonly head: Buffer | undefined;
   /** What a delivered recipient is reported as: the delivery is final, or goes on from there. */
   readonly sentAction: (session: Session) => 'relayed' | 'delivered';
 }
@@ -259,6 +261,7 @@ class Transaction {
     const { connection } = this.#session;
     const { request } = this.#delivery;
     const encoder = new ContentEncoder(this.#settings.lineLengthLimit);
+    if (this.#context.head !== undefined) connection.write(encoder.encode(this.#context.head));
     if (request.content.length > 0 || request.contentSize === 0) {
       const interruption = await this.#send(encoder.whole(request.content));
       if (interruption !== undefined) return interruption;
