@@ -89,6 +89,27 @@ function classPrefixLength(interfaceAddress: InterfaceAddress): number {
   return first < 128 ? 8 : first < 192 ? 16 : first < 224 ? 24 : 32;
 }
 
+/**
+ * The interface addresses that inet_interfaces and inet_protocols leave. Of names, `all`, `loopback-only` and
+ * `localhost` are known here; another name would need a resolver, and leaves out its addresses.
+ */
+export function receivingAddresses(
+  addresses: readonly InterfaceAddress[],
+  interfaces: readonly string[],
+  protocols: readonly string[],
+): InterfaceAddress[] {
+  const literal = new Set(interfaces.map((item) => item.replace(/^\[(.*)\]$/, '$1').toLowerCase()));
+  const loopback = literal.has('loopback-only') || literal.has('localhost');
+  return addresses.filter(({ address, family }) => {
+    if (!protocols.includes('all') && !protocols.includes(family.toLowerCase())) return false;
+    return literal.has('all') || literal.has(address.toLowerCase()) || (loopback && isLoopback(address));
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
 /** Default of mynetworks in the style given, over the interface addresses that mail is received on. */
 export function defaultMynetworks(style: string, addresses: readonly InterfaceAddress[]): string {
   const prefixLength = (one: InterfaceAddress): number => {

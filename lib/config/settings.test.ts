@@ -62,6 +62,14 @@ test('mynetworks by default has only networks of inet_protocols', () => {
   assert.equal(settings.text('mynetworks'), '127.0.0.0/8 192.0.2.128/25');
 });
 
+test('mynetworks by default has only networks of inet_interfaces', () => {
+  const networks = (interfaces: string): string =>
+    configuration(`mynetworks_style = subnet\ninet_interfaces = ${interfaces}`).text('mynetworks');
+  assert.equal(networks('loopback-only'), '127.0.0.0/8 [::1]/128');
+  assert.equal(networks('192.0.2.130, localhost'), '127.0.0.0/8 192.0.2.128/25 [::1]/128');
+  assert.equal(networks('[fd00::2:0:1]'), '[fd00::]/64');
+});
+
 test('an unknown mynetworks_style is fatal and says what is expected', () => {
   assert.match(
     message(() => configuration('mynetworks_style = net').text('mynetworks')),

@@ -15,8 +15,15 @@ import { splitOutsideBraces, splitParameterList } from '../util/split.ts';
 import { readEnvironment } from './environment.ts';
 import { expand } from './expand.ts';
 import { comparisons, functions } from './expressions.ts';
-import { defaultMydomain, defaultMyhostname, defaultMynetworks, type Host, readHost } from './host.ts';
-import { type MainCf, parseMainCf, readMainCf } from './main-cf.ts';
+import {
+  defaultMydomain,
+  defaultMyhostname,
+  defaultMynetworks,
+  type Host,
+  readHost,
+  receivingAddresses,
+} from './host.ts';
+import { type MainCf, type MainCfEntry, parseMainCf, readMainCf } from './main-cf.ts';
 import { effectiveEntries, type MasterEntry, readMasterCf } from './master-cf.ts';
 import { presentName } from './old-names.ts';
 import { type Parameter, parameters, transportFallback } from './parameters.ts';
@@ -38,6 +45,8 @@ export interface LoadOptions {
 interface Source {
   readonly directory: string;
   readonly mainCf: MainCf;
+  /** Settings under names of old, by the present name. */
+  readonly oldEntries: ReadonlyMap<string, MainCfEntry>;
   readonly master: readonly MasterEntry[];
   readonly warnings: readonly string[];
   readonly environment: ReadonlyMap<string, string>;
@@ -101,6 +110,12 @@ export class Configuration {
     const source: Source = {
       directory,
       mainCf,
+      oldEntries: new Map(
+        [...mainCf.entries.values()].flatMap((entry) => {
+          const present = presentName(entry.name);
+          return present === undefined ? [] : [[present, entry] as const];
+        }),
+      ),
       master: effectiveEntries(masterCf.entries),
       warnings: [...mainCf.warnings, ...masterCf.warnings],
       environment: options.environment ?? readEnvironment().parameters,
@@ -127,7 +142,7 @@ export class Configuration {
       this.#overrides.get(name)?.value ??
       this.#source.environment.get(name) ??
       this.#source.mainCf.entries.get(name)?.value ??
-      this.#rawOfOldName(name)
+      this.#source.oldEntries.get(name)?.value
     );
   }
 
@@ -234,7 +249,7 @@ export class Configuration {
 
   /** Where a value comes from, for messages: `main.cf, line 3: name = value`. */
   #origin(name: string): string {
-    const entry = this.#source.mainCf.entries.get(name) ?? this.#entryOfOldName(name);
+    const entry = this.#source.mainCf.entries.get(name) ?? this.#source.oldEntries.get(name);
     const value = this.raw(name);
     if (value === undefined) return `default of ${name}`;
     const override = this.#overrides.get(name);
@@ -263,15 +278,6 @@ export class Configuration {
   #inRange(name: string, value: number): boolean {
     const { min, max } = this.#range(name);
     return (min === undefined || value >= min) && (max === undefined || value <= max);
-  }
-
-  #entryOfOldName(name: string) {
-    for (const entry of this.#source.mainCf.entries.values()) if (presentName(entry.name) === name) return entry;
-    return undefined;
-  }
-
-  #rawOfOldName(name: string): string | undefined {
-    return this.#entryOfOldName(name)?.value;
   }
 
   /** The unexpanded value of a name: as set, by default, from the transport's default, from the host. */
@@ -310,10 +316,8 @@ export class Configuration {
     }
   }
 
-  /** Interface addresses of the protocols in inet_protocols. */
+  /** Addresses of inet_interfaces in the protocols of inet_protocols. */
   #receivingAddresses() {
-    const protocols = this.list('inet_protocols');
-    const wanted = (family: string): boolean => protocols.includes('all') || protocols.includes(family.toLowerCase());
-    return this.#source.host().addresses.filter(({ family }) => wanted(family));
+    return receivingAddresses(this.#source.host().addresses, this.list('inet_interfaces'), this.list('inet_protocols'));
   }
 }
