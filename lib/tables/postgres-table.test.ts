@@ -87,11 +87,17 @@ test('a table changed by postmap or by SQL is seen by every process within a sec
   }
 
   const path = join(site.folder, 'virtual');
-  await database.pool.query('insert into lookup_row (table_id, key, value) values (lookup_table_id($1), $2, $3)', [path, 'b@example', 'four']);
+  await database.pool.query('insert into lookup_row (table_id, key, value) values (lookup_table_id($1), $2, $3)', [
+    path,
+    'b@example',
+    'four',
+  ]);
   for (const table of tables) await becomes(table, 'b@example', 'four');
   await database.pool.query("update lookup_row set value = 'five' where table_id = lookup_table_id($1)", [path]);
   for (const table of tables) await becomes(table, 'a@example', 'five');
-  await database.pool.query("delete from lookup_row where table_id = lookup_table_id($1) and key = 'a@example'", [path]);
+  await database.pool.query("delete from lookup_row where table_id = lookup_table_id($1) and key = 'a@example'", [
+    path,
+  ]);
   for (const table of tables) await becomes(table, 'a@example', undefined);
   await database.pool.query('delete from lookup_table where name = $1', [path]);
 });
@@ -183,7 +189,9 @@ test('postmap puts a table into the database, changes it, queries it and lists i
     await writeFile(join(folder, 'virtual'), 'B@example two\na@example one\na@example other\n');
     const postmap = async (args: string[], input = ''): Promise<string> => {
       const script = join(import.meta.dirname, '../../test/conformance/adapters/postmap.ts');
-      const child = run(process.execPath, ['--disable-warning=ExperimentalWarning', script, '-c', folder, ...args], { cwd: folder });
+      const child = run(process.execPath, ['--disable-warning=ExperimentalWarning', script, '-c', folder, ...args], {
+        cwd: folder,
+      });
       child.child.stdin?.end(input);
       const { stdout, stderr } = await child.catch((error: { stdout: string; stderr: string }) => error);
       return stdout + stderr;

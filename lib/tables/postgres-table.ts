@@ -12,7 +12,15 @@
  */
 import type { Pool } from 'pg';
 import { FixedTable } from './fixed-table.ts';
-import { type CopyStore, copyRows, isWorn, type RowCopy, readHead, streamRows, type TableHead } from './postgres-copy.ts';
+import {
+  type CopyStore,
+  copyRows,
+  isWorn,
+  type RowCopy,
+  readHead,
+  streamRows,
+  type TableHead,
+} from './postgres-copy.ts';
 import {
   type LookupResult,
   type MaybePromise,
