@@ -8,7 +8,9 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { publish } from './publish.ts';
 
 export type AppendOutcome =
   | { readonly kind: 'stored'; readonly sequence: number }
@@ -21,7 +23,7 @@ const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 const NO_MESSAGE = 10037;
 
 export interface AppenderOptions {
-  readonly jetstream: JetStreamClient;
+  readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
   readonly stream: string;
   readonly subject: string;
@@ -57,14 +59,16 @@ export class Appender {
 
   /** Undefined: no answer came, or none that says what became of the message. */
   async #publish(bytes: Buffer, expected: number): Promise<AppendOutcome | 'wrong-last-sequence' | undefined> {
-    const { jetstream, subject, stream, answerTimeout } = this.#options;
+    const { connection, subject, stream, answerTimeout } = this.#options;
     try {
-      const ack = await jetstream.publish(subject, bytes, {
-        timeout: answerTimeout,
-        retries: 1,
-        expect: { streamName: stream, lastSubjectSequence: expected },
-      });
-      return { kind: 'stored', sequence: ack.seq };
+      const sequence = await publish(
+        connection,
+        subject,
+        bytes,
+        { stream, lastSubjectSequence: expected },
+        answerTimeout,
+      );
+      return { kind: 'stored', sequence };
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) return undefined;
       if (WRONG_LAST_SEQUENCE.has(error.code)) return 'wrong-last-sequence';

@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { ContentReference } from '../clients/protocols.ts';
 import type { Nats } from '../server/stores.ts';
+import { publish } from './publish.ts';
 import { CONTENT_STREAM, contentSubject } from './streams.ts';
 
 /** Where the content of a message is: `content` where it is small, else the reference. */
@@ -29,6 +30,9 @@ export interface ContentReader {
 
 /** Octets of a chunk; small enough for the server's default max_payload of 1 MiB. */
 export const CHUNK_SIZE = 512 * 1024;
+
+/** Milliseconds until the answer to a chunk counts as lost. */
+const CHUNK_TIMEOUT = 10_000;
 
 /** A chunk could not be stored; `noSpace` where the server said that it has no room. */
 export class ChunkRefused extends Error {
@@ -82,12 +86,8 @@ export class ContentWriter {
     this.#pending = all.length - length;
     if (this.#chunks === 0) this.#writtenAt = Date.now();
     try {
-      const ack = await this.#nats.jetstream.publish(contentSubject(this.#token), chunk, {
-        timeout: 10_000,
-        retries: 1,
-        expect: { streamName: CONTENT_STREAM, lastSubjectSequence: this.#last },
-      });
-      this.#last = ack.seq;
+      const expectation = { stream: CONTENT_STREAM, lastSubjectSequence: this.#last };
+      this.#last = await publish(this.#nats.connection, contentSubject(this.#token), chunk, expectation, CHUNK_TIMEOUT);
     } catch (error) {
       // Whether it was stored does not matter: no envelope will name this subject, and it is swept later.
       const noSpace = error instanceof JetStreamApiError && error.code !== 10071;

@@ -70,7 +70,7 @@ export class FramePublisher {
     this.#decisionTimeout = options.decisionTimeout ?? 20_000;
     this.maxEntryBytes = (nats.connection.info?.max_payload ?? 1024 * 1024) - PAYLOAD_RESERVE - FRAME_HEADER_LENGTH;
     this.#appender = new Appender({
-      jetstream: nats.jetstream,
+      connection: nats.connection,
       manager: nats.manager,
       stream,
       // 128 random bits: a subject is one writer's for as long as it lives.

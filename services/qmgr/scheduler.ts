@@ -243,7 +243,8 @@ export class Scheduler {
     const request = await this.#request(transport, entry, epoch);
     if (request === undefined) return deferAll(entry, unavailable('the content cannot be read at present')!);
     try {
-      return await agent.deliver(request, this.#options.signal);
+      // Without a signal: a delivery that has begun goes on, and its outcome counts, whatever becomes of this qmgr.
+      return await agent.deliver(request);
     } catch (error) {
       // Whether it was delivered is unknown; the agent may remember the attempt when it is asked again.
       return deferAll(
