@@ -2,10 +2,12 @@
  * Finds out which services and commands read each parameter, and writes the column "read by" of lib/config/table:
  * `node tools/parameter-readers.ts`. A test fails where the column says something else than the code.
  *
- * A service reads what it declares, and what its source names in quotes; a command what its source names. What only the
- * libraries name counts for all. A parameter that the default of another refers to is read wherever that other is.
+ * A service reads what it declares, and what its source or a library that it imports names in quotes; so does a command.
+ * What the parts that start services name counts for all. A parameter that the default of another refers to is read
+ * wherever that other is.
  */
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { SERVICES } from '../bin/services.ts';
 import { namesIn } from '../lib/config/expand.ts';
 import { comparisons, functions } from '../lib/config/expressions.ts';
@@ -16,23 +18,53 @@ const root = new URL('..', import.meta.url).pathname;
 
 /** Files that name parameters without reading them. */
 const describing =
-  /^lib\/config\/(table\/|(no-effect|deprecated|old-names|parameters|database-parameters)\.ts$)|\.test\.ts$/;
+  /^lib\/config\/(table\/|(no-effect|deprecated|old-names|parameters|database-parameters|settings|unused)\.ts$)|\.test\.ts$/;
 
-/** Who reads parameters that only libraries name. */
+/** Who reads what every service is started with. */
 const everyone = 'all';
 
-function sourceFiles(): string[] {
-  const patterns = ['bin', 'cli', 'lib', 'services', 'operator'].map((folder) => `${folder}/**/*.ts`);
-  return globSync(patterns, { cwd: root })
-    .filter((file) => !describing.test(file))
-    .sort();
+/** Parameters that the defaults of others are derived from in lib/config/host.ts. */
+const derivedFrom: Readonly<Record<string, readonly string[]>> = {
+  myhostname: ['mydomain'],
+  mydomain: ['myhostname'],
+  mynetworks: ['mynetworks_style', 'inet_interfaces', 'inet_protocols'],
+};
+
+/** Set by whoever starts a process, and open to every expression. */
+const ofProcess = ['config_directory', 'process_id', 'process_name', 'service_name'];
+
+interface Source {
+  readonly names: readonly string[];
+  /** Files of the project that it imports as values, relative to the root. */
+  readonly imports: readonly string[];
 }
 
-/** The service or command that a file belongs to. */
-function ownerOf(file: string): string {
-  const [folder, name = ''] = file.split('/');
-  if (folder === 'services' || folder === 'cli') return name;
-  return folder === 'operator' ? 'operator' : everyone;
+const sources = new Map<string, Source>();
+
+function readSource(file: string): Source {
+  const known = sources.get(file);
+  if (known !== undefined) return known;
+  const text = readFileSync(root + file, 'utf8');
+  const statements = text.matchAll(/^(?:import|export)\s(?!type\b)[^;]*?from '(\.[^']+)'|import\('(\.[^']+)'\)/gm);
+  const imports = [...statements].map(([, fixed, dynamic]) => join(dirname(file), (fixed ?? dynamic)!));
+  const source = {
+    names: describing.test(file) ? [] : namedIn(text),
+    imports: imports.filter((one) => existsSync(root + one)),
+  };
+  sources.set(file, source);
+  return source;
+}
+
+/** The files given and all libraries that they import, directly or not; services and commands stay apart. */
+function withLibraries(files: readonly string[]): Set<string> {
+  const reached = new Set(files);
+  for (const file of reached)
+    for (const imported of readSource(file).imports) if (imported.startsWith('lib/')) reached.add(imported);
+  return reached;
+}
+
+function filesOf(folder: string): string[] {
+  return globSync(`${folder}/**/*.ts`, { cwd: root }).filter((file) => !file.endsWith('.test.ts'));
 }
 
 /** Parameters that a source names in quotes, and the defaults behind `${transport}_…` names that it puts together. */
@@ -48,19 +80,17 @@ function namedIn(source: string): string[] {
 /** Readers of each parameter, in order of the alphabet; `all` alone where it is among them. */
 export async function parameterReaders(): Promise<Map<string, string[]>> {
   const readers = new Map([...parameters.keys()].map((name) => [name, new Set<string>()] as const));
-  const add = (name: string, reader: string): void => void readers.get(name)?.add(reader);
-  const shared: string[] = [];
-  for (const file of sourceFiles()) {
-    const owner = ownerOf(file);
-    for (const name of namedIn(readFileSync(root + file, 'utf8'))) {
-      if (owner === everyone) shared.push(name);
-      else add(name, owner);
-    }
+  const addAll = (files: Iterable<string>, reader: string): void => {
+    for (const file of files) for (const name of readSource(file).names) readers.get(name)!.add(reader);
+  };
+  for (const folder of globSync(['services/*', 'cli/*', 'operator'], { cwd: root })) {
+    addAll(withLibraries(filesOf(folder)), folder.split('/').at(-1)!);
   }
+  addAll(withLibraries(filesOf('bin')), everyone);
+  for (const name of ofProcess) readers.get(name)!.add(everyone);
   for (const [daemon, load] of SERVICES) {
-    for (const name of (await load()).parameters) add(name, daemon === 'lmtp' ? 'smtp' : daemon);
+    for (const name of (await load()).parameters) readers.get(name)?.add(daemon === 'lmtp' ? 'smtp' : daemon);
   }
-  for (const name of shared) if (readers.get(name)?.size === 0) add(name, everyone);
   passOn(readers);
   return new Map([...readers].map(([name, set]) => [name, set.has(everyone) ? [everyone] : [...set].sort()]));
 }
@@ -76,7 +106,8 @@ function passOn(readers: ReadonlyMap<string, Set<string>>): void {
   for (let changed = true; changed; ) {
     changed = false;
     for (const [name, of] of readers) {
-      for (const reference of namesIn(parameters.get(name)!.defaultValue, functions, comparisons)) {
+      const inDefault = namesIn(parameters.get(name)!.defaultValue, functions, comparisons);
+      for (const reference of [...inDefault, ...(derivedFrom[name] ?? [])]) {
         const target = readers.get(reference);
         for (const reader of of) {
           if (target === undefined || target.has(reader)) continue;

@@ -96,8 +96,8 @@ export const noEffect: readonly { readonly reason: string; readonly names: reado
   },
   {
     reason:
-      'Processes run as the one user that they were started as, without root privileges; there is nothing to switch to and no set-gid command.',
-    names: ['mail_owner', 'setgid_group'],
+      'Mail is submitted over a socket or by a command of the one user that everything runs as; there is no set-gid command.',
+    names: ['setgid_group'],
   },
   {
     reason: 'OpenSSL inside Node seeds itself from the operating system and reads no random data of ours.',

@@ -50,6 +50,8 @@ export interface Parameter {
   readonly meaning: string;
 }
 
+const notRead = 'Nothing reads it: it is accepted, and not implemented.';
+
 const reasons = new Map(noEffect.flatMap(({ reason, names }) => names.map((name) => [name, reason] as const)));
 
 function parameterFromRow([name, type, defaultValue, range, since, usedBy, meaning]: ParameterRow): Parameter {
@@ -62,7 +64,7 @@ function parameterFromRow([name, type, defaultValue, range, since, usedBy, meani
     max: max === '' ? undefined : Number(max),
     since,
     usedBy: usedBy === '' ? [] : usedBy.split(' '),
-    here: reasons.get(name) ?? '',
+    here: reasons.get(name) ?? (usedBy === '' ? notRead : ''),
     meaning,
   };
 }
