@@ -71,7 +71,7 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     configuration: Configuration.fromText(
       `myhostname = mail.example.org\ncompatibility_level = 3.12\n${options.mainCf}`,
     ),
-    processLimit: 20,
+    processLimit: 100,
     log,
     metrics: createMetrics(),
     tracing: NO_TRACING,
