@@ -7,13 +7,14 @@
  * may not have been), EX_UNAVAILABLE where it is too large or the user may not submit; the reason is one line on
  * standard error.
  *
- * Known limits: -bd and -bs are refused (`postfleet start`; SMTP on port 25); no set-group-id helper is involved:
- * whoever may reach NATS may submit.
+ * Known limits: -bd is refused (`postfleet start` is what it means); -bs is a session with the smtpd of this host; no
+ * set-group-id helper is involved: whoever may reach NATS may submit.
  */
 import { readEnvironment } from '../../lib/config/environment.ts';
 import { Configuration } from '../../lib/config/settings.ts';
 import { EX, FatalError } from '../../lib/util/errors.ts';
-import { type Mode, parseOptions, type SendmailOptions } from './options.ts';
+import { parseOptions, type SendmailOptions } from './options.ts';
+import { smtpSession } from './smtp-session.ts';
 import { submit } from './submit.ts';
 
 export interface CommandStreams {
@@ -46,14 +47,14 @@ async function run(options: SendmailOptions, io: CommandStreams): Promise<number
       if (options.aliasDatabase === undefined) return (await import('../newaliases/main.ts')).main(where, io);
       return (await import('../postalias/main.ts')).main([...where, options.aliasDatabase], io);
     }
-    case 'smtp':
     case 'daemon':
-      throw new FatalError(unsupported(options.mode), { exitCode: EX.UNAVAILABLE });
+      throw new FatalError('-bd: run "postfleet start"', { exitCode: EX.UNAVAILABLE });
     default: {
       const environment = readEnvironment(io.environment);
       const directory = options.configDirectory ?? environment.configDirectory;
       const configuration = Configuration.load(directory, { environment: environment.parameters });
-      await submit(options, configuration, io);
+      if (options.mode === 'smtp') await smtpSession(configuration, io);
+      else await submit(options, configuration, io);
       return EX.OK;
     }
   }
@@ -63,8 +64,4 @@ async function run(options: SendmailOptions, io: CommandStreams): Promise<number
 function flushArguments(flush: string): string[] {
   if (flush === '') return ['-f'];
   return flush.startsWith('I') ? ['-i', flush.slice(1)] : ['-s', flush.slice(1)];
-}
-
-function unsupported(mode: Mode): string {
-  return mode === 'smtp' ? '-bs is not supported: speak SMTP to the smtpd service' : '-bd: run "postfleet start"';
 }
