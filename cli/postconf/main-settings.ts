@@ -3,7 +3,7 @@
  */
 
 import { isLegacyName } from '../../lib/config/deprecated.ts';
-import { type Parameter, parameters } from '../../lib/config/parameters.ts';
+import { type Parameter, parameters, transportFallback } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import type { Options, ParameterClass } from './options.ts';
 import { formatSetting } from './print.ts';
@@ -25,12 +25,24 @@ function classOf(name: string, names: ShownNames): ParameterClass | undefined {
   return names.userDefined.has(name) ? 'user' : undefined;
 }
 
-/** Lines to print, and names asked for that mean nothing. */
-export function showMainSettings(
-  configuration: Configuration,
-  names: ShownNames,
-  options: Options,
-): { lines: string[]; unknown: string[] } {
+export interface ShownSettings {
+  /** Lines to print. */
+  readonly lines: string[];
+  /** Names asked for that mean nothing. */
+  readonly unknown: string[];
+  /** Who reads each parameter shown, or why nothing does. */
+  readonly remarks: string[];
+}
+
+function remarkOn(name: string): string[] {
+  const parameter = parameters.get(name) ?? transportFallback(name);
+  if (parameter === undefined) return [];
+  const { here, usedBy } = parameter;
+  return [here === '' ? `${name} is read by ${usedBy.join(', ')}` : `${name} has no effect here: ${here}`];
+}
+
+/** Chooses and formats the parameters asked for. */
+export function showMainSettings(configuration: Configuration, names: ShownNames, options: Options): ShownSettings {
   const wanted =
     options.operands.length > 0
       ? options.operands
@@ -44,6 +56,7 @@ export function showMainSettings(
         ].sort(compareNames);
   const lines: string[] = [];
   const unknown: string[] = [];
+  const remarks: string[] = [];
   for (const name of wanted) {
     const parameterClass = classOf(name, names);
     const setAtAll = configuration.raw(name) !== undefined || name === 'config_directory';
@@ -56,8 +69,9 @@ export function showMainSettings(
     // Legacy names have no default; they are shown where they are set.
     if (!setAtAll && !parameters.has(name) && parameterClass === 'builtin') continue;
     lines.push(formatSetting(name, shownValue(name, configuration, names, options), options));
+    remarks.push(...remarkOn(name));
   }
-  return { lines, unknown };
+  return { lines, unknown, remarks };
 }
 
 function shownValue(name: string, configuration: Configuration, names: ShownNames, options: Options): string {

@@ -1,6 +1,8 @@
 /**
  * postconf: shows and edits main.cf and master.cf, and says which names in them mean nothing.
  *
+ * With -v it also says, on standard error, which services read each parameter shown, or why it has no effect here.
+ *
  * Reads main.cf and master.cf of the directory given with -c, else of MAIL_CONFIG. Edits replace a file as a whole.
  * Ends with 1 after an error, which it writes to standard error as `postconf: fatal: …`.
  * @see postconf(1)
@@ -16,7 +18,7 @@ import { editFile } from './edit-file.ts';
 import { editMainText, parseMainEdits } from './edit-main.ts';
 import { editMasterText, parseMasterEdits } from './edit-master.ts';
 import { listing } from './listings.ts';
-import { showMainSettings } from './main-settings.ts';
+import { type ShownSettings, showMainSettings } from './main-settings.ts';
 import { type Shown, showEntries, showFields, showParameters } from './master-entries.ts';
 import { type Options, parseOptions } from './options.ts';
 
@@ -31,6 +33,7 @@ export interface CommandStreams {
 interface Output {
   readonly line: (text: string) => void;
   readonly warn: (text: string) => void;
+  readonly tell: (text: string) => void;
 }
 
 /** Runs the command; the result is its exit status. */
@@ -38,6 +41,7 @@ export async function main(argv: readonly string[], io: CommandStreams): Promise
   const output: Output = {
     line: (text) => void io.stdout.write(`${text}\n`),
     warn: (text) => void io.stderr.write(`postconf: warning: ${text}\n`),
+    tell: (text) => void io.stderr.write(`postconf: ${text}\n`),
   };
   try {
     await run(parseOptions(argv), io.environment, output);
@@ -77,9 +81,13 @@ function showDefaults(options: Options, directory: string, output: Output): void
   const ofServices = options.classes.has('service')
     ? serviceParameters(readMasterCf(`${directory}/master.cf`).entries)
     : new Map();
-  const { lines, unknown } = showMainSettings(configuration, { ofServices, userDefined: new Set() }, options);
+  printSettings(showMainSettings(configuration, { ofServices, userDefined: new Set() }, options), options, output);
+}
+
+function printSettings({ lines, unknown, remarks }: ShownSettings, options: Options, output: Output): void {
   for (const line of lines) output.line(line);
   for (const name of unknown) output.warn(`${name}: unknown parameter`);
+  if (options.verbose) for (const remark of remarks) output.tell(remark);
 }
 
 function show(options: Options, directory: string, environment: ReadonlyMap<string, string>, output: Output): void {
@@ -102,9 +110,8 @@ function show(options: Options, directory: string, environment: ReadonlyMap<stri
   for (const report of reports) report.wrong.forEach(output.warn);
   if (options.subject === 'main') {
     const ofServices = serviceParameters(masterCf.entries);
-    const { lines, unknown } = showMainSettings(configuration, { ofServices, userDefined: names.userDefined }, options);
-    for (const line of lines) output.line(line);
-    for (const name of unknown) output.warn(`${name}: unknown parameter`);
+    const { userDefined } = names;
+    printSettings(showMainSettings(configuration, { ofServices, userDefined }, options), options, output);
   } else {
     const { lines, unmatched } = showMaster(masterCf.entries, configuration, options);
     for (const line of lines) output.line(line);

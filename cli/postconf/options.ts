@@ -25,6 +25,8 @@ export interface Options {
   readonly hideValues: boolean;
   readonly json: boolean;
   readonly expand: boolean;
+  /** Say of each parameter shown who reads it, or why nothing does. */
+  readonly verbose: boolean;
   /** `-PP`: parameters that a service reads from main.cf too. */
   readonly withInherited: boolean;
   readonly classes: ReadonlySet<ParameterClass>;
@@ -146,6 +148,7 @@ export function parseOptions(argv: readonly string[]): Options {
     hideValues: has('H'),
     json: has('j'),
     expand: has('x'),
+    verbose: has('v'),
     withInherited: letters.filter((letter) => letter === 'P').length > 1,
     classes: parseClasses(values.get('C') ?? []),
     overrides: parseOverrides(values.get('o') ?? []),

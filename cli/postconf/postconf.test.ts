@@ -146,6 +146,14 @@ test('defaults are shown without main.cf', async () => {
   });
 });
 
+test('with -v it says who reads each parameter, or why it has no effect', async (context) => {
+  const path = directory(context, 'max_use = 3\nrelayhost = [a]\n');
+  const { out, err } = await postconf(['-c', path, '-nv']);
+  assert.equal(out, `config_directory = ${path}\nmax_use = 3\nrelayhost = [a]\n`);
+  assert.match(err, /^postconf: max_use has no effect here: Services run until they are stopped/m);
+  assert.match(err, /^postconf: relayhost is read by .*trivial-rewrite/m);
+});
+
 test('an override takes part in expansion', async (context) => {
   const path = directory(context, '');
   assert.equal((await postconf(['-c', path, '-x', '-o', 'stress=yes', 'smtpd_timeout'])).out, 'smtpd_timeout = 10s\n');
