@@ -5,11 +5,10 @@
  * Small submissions and deliveries share streams (pipeline.ts); a large submission is a stream of its own, so that its
  * content is never in memory as a whole.
  */
+import { Channel } from '@grpc/grpc-js';
 import {
-  type Channel,
   ChannelCredentials,
   type ChannelOptions,
-  createChannel,
   createClientFactory,
   type Client as GrpcClient,
   Metadata,
@@ -152,11 +151,8 @@ export class RemoteClients implements AsyncDisposable {
     let channel = this.#channels.get(service);
     if (channel === undefined) {
       const address = this.#options.address.replaceAll('{service}', service);
-      channel = createChannel(
-        address,
-        this.#options.credentials ?? ChannelCredentials.createInsecure(),
-        CHANNEL_OPTIONS,
-      );
+      // Made by grpc-js itself: the wrapper of nice-grpc appends a port to "unix:/path".
+      channel = new Channel(address, this.#options.credentials ?? ChannelCredentials.createInsecure(), CHANNEL_OPTIONS);
       this.#channels.set(service, channel);
     }
     return channel;

@@ -46,6 +46,11 @@ export function systemDown(error: Unavailable, what = ''): FatalError {
 
 /** Runs a command; what keeps it from its work is one line on standard error and an exit status. */
 export async function runCommand(program: string, io: CommandStreams, run: () => Promise<number>): Promise<number> {
+  // A reader that went away is noticed at the next write, as ReaderGone, or not at all after the last one.
+  const failed = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') throw error;
+  };
+  io.stdout.on('error', failed);
   try {
     return await run();
   } catch (error) {

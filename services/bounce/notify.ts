@@ -36,8 +36,6 @@ import type { BounceSettings } from './settings.ts';
 
 /** Recipients in one notice. */
 const PAGE = 500;
-/** Content up to this size travels in the call; larger content in pieces. */
-const INLINE_LIMIT = 256 * 1024;
 
 const NONE_DUE: NoticeReply = { done: true, queueId: '', reason: '' };
 
@@ -225,9 +223,13 @@ export class Notifier {
     const { clients, signal } = this.#context;
     const cleanup = clients.cleanup(this.#settings.cleanupService);
     const reply =
-      request.content.length <= INLINE_LIMIT
+      request.content.length <= this.#settings.inlineLimit
         ? await cleanup.submit(request, signal)
-        : await cleanup.submitLarge({ ...request, content: Buffer.alloc(0) }, pieces(request.content), signal);
+        : await cleanup.submitLarge(
+            { ...request, content: Buffer.alloc(0) },
+            pieces(request.content, this.#settings.inlineLimit),
+            signal,
+          );
     const { status } = reply;
     if (status !== SubmitStatus.QUEUED && status !== SubmitStatus.DISCARDED) {
       throw new NotKept(`cleanup did not take the notice: ${reply.reason || statusName(status)}`);
@@ -236,8 +238,8 @@ export class Notifier {
   }
 }
 
-async function* pieces(content: Buffer): AsyncGenerator<Buffer> {
-  for (let from = 0; from < content.length; from += INLINE_LIMIT) yield content.subarray(from, from + INLINE_LIMIT);
+async function* pieces(content: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let from = 0; from < content.length; from += size) yield content.subarray(from, from + size);
 }
 
 function reported(record: BounceLogRecord): ReportedRecipient {

@@ -19,6 +19,7 @@ export const BOUNCE_PARAMETERS = [
   'mail_name',
   'myorigin',
   'notify_classes',
+  'postfleet_inline_limit',
 ];
 
 export interface ExpandedTemplate {
@@ -45,6 +46,8 @@ export interface BounceSettings {
   readonly verp: boolean;
   readonly filterContent: boolean;
   readonly cleanupService: string;
+  /** Octets of a notice that travel in one call; a larger one goes in pieces. */
+  readonly inlineLimit: number;
   /** Seconds that a message is tried. */
   readonly queueLifetime: number;
 }
@@ -80,6 +83,7 @@ export function bounceSettings(configuration: Configuration, log: Log): BounceSe
     threaded: configuration.boolean('enable_threaded_bounces'),
     verp: !configuration.boolean('disable_verp_bounces'),
     filterContent: configuration.list('internal_mail_filter_classes').includes('bounce'),
+    inlineLimit: configuration.integer('postfleet_inline_limit'),
     cleanupService: configuration.text('cleanup_service_name'),
     queueLifetime: configuration.seconds('maximal_queue_lifetime'),
   };

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type RunningQueue, runQueue } from '../../test/support/commands.ts';
+import { main } from './main.ts';
+
+async function withMessages(): Promise<RunningQueue> {
+  const t = await runQueue();
+  await t.queue.add({ recipients: [{ address: 'a@example.org' }] });
+  await t.queue.add({ recipients: [{ address: 'b@example.org', deferred: 'x' }] });
+  await t.queue.add({ recipients: [{ address: 'c@example.org' }], hold: true });
+  await t.queue.add({ recipients: [{ address: 'd@example.org', deferred: 'x' }] });
+  return t;
+}
+
+async function left(t: RunningQueue): Promise<number[]> {
+  const { rows } = await t.queue.database.pool.query<{ sequence: string }>('select sequence from message order by 1');
+  return rows.map(({ sequence }) => Number(sequence));
+}
+
+const CASES: readonly { argv: string[]; stdin?: string; left: number[]; stderr: string }[] = [
+  {
+    argv: ['-d', '4Test00002zABC'],
+    left: [1, 3, 4],
+    stderr: 'postsuper: 4Test00002zABC: removed\npostsuper: Deleted: 1 message\n',
+  },
+  { argv: ['-d', 'NOSUCH'], left: [1, 2, 3, 4], stderr: 'postsuper: Deleted: 0 messages\n' },
+  {
+    argv: ['-d', '../x'],
+    left: [1, 2, 3, 4],
+    stderr: 'postsuper: warning: invalid mail queue id: ../x\npostsuper: Deleted: 0 messages\n',
+  },
+  {
+    argv: ['-d', '-'],
+    stdin: '4Test00001zABC\n\n  4Test00004zABC  more words\nNOSUCH\n',
+    left: [2, 3],
+    stderr: 'postsuper: Deleted: 2 messages\n',
+  },
+  { argv: ['-d', 'ALL'], left: [], stderr: 'postsuper: Deleted: 4 messages\n' },
+  { argv: ['-d', 'ALL', 'deferred'], left: [1, 3], stderr: 'postsuper: Deleted: 2 messages\n' },
+  { argv: ['-d', 'ALL', 'hold', 'active'], left: [2, 4], stderr: 'postsuper: Deleted: 2 messages\n' },
+  { argv: ['-d', '4Test00002zABC', 'hold'], left: [1, 2, 3, 4], stderr: 'postsuper: Deleted: 0 messages\n' },
+  { argv: [], left: [1, 2, 3, 4], stderr: '' },
+];
+for (const { argv, stdin, left: expected, stderr } of CASES) {
+  test(`postsuper ${argv.join(' ')}`, async () => {
+    await using t = await withMessages();
+    assert.deepEqual(await t.run(main, argv, stdin), { status: 0, stdout: '', stderr });
+    assert.deepEqual(await left(t), expected);
+  });
+}
+
+const WRONG: readonly [string[], RegExp][] = [
+  [['-d'], /^postsuper: option requires an argument -- 'd'\npostsuper: fatal: usage: postsuper /],
+  [['-d', 'ALL', 'nosuchdir'], /^postsuper: fatal: invalid directory name: nosuchdir\n$/],
+  [['-r', 'ALL'], /^postsuper: fatal: -r is not supported\n$/],
+];
+for (const [argv, stderr] of WRONG) {
+  test(`a wrong command line: postsuper ${argv.join(' ')}`, async () => {
+    await using t = await withMessages();
+    const result = await t.run(main, argv);
+    assert.equal(result.status, 1);
+    assert.match(result.stderr, stderr);
+    assert.equal((await left(t)).length, 4);
+  });
+}
+
+test('a mail system that is down', async () => {
+  await using t = await runQueue();
+  await t.stop();
+  const { status, stderr } = await t.run(main, ['-d', 'ALL']);
+  assert.equal(status, 69);
+  assert.match(stderr, /^postsuper: fatal: mail system is down \(.*\)\n$/);
+});
