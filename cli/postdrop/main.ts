@@ -10,12 +10,11 @@
  * Ends with 0 when the message is on disk, and says nothing; else with a status of sysexits(3) and one line on standard
  * error. Input that ends early, or makes no sense, is EX_DATAERR, and nothing is kept.
  */
-import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
 import { readEnvironment } from '../../lib/config/environment.ts';
 import { Configuration } from '../../lib/config/settings.ts';
 import { MaildropDamaged, readEntry, unsealEntry } from '../../lib/queue/maildrop.ts';
-import { checkSubmitter, limitSize, postMessage } from '../../lib/queue/maildrop-client.ts';
+import { callingUser, checkSubmitter, limitSize, postMessage } from '../../lib/queue/maildrop-client.ts';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 
 export interface CommandStreams {
@@ -41,28 +40,19 @@ async function drop(argv: string[], io: CommandStreams): Promise<void> {
   const environment = readEnvironment(io.environment);
   const directory = configDirectory(argv) ?? environment.configDirectory;
   const configuration = Configuration.load(directory, { environment: environment.parameters });
-  const uid = process.getuid?.() ?? 0;
-  const login = loginName(uid);
-  await checkSubmitter(configuration, login, uid);
+  const user = callingUser();
   try {
     const { submission, content } = await readEntry(unsealEntry(io.stdin as AsyncIterable<Buffer>));
-    const envelope = { ...submission.envelope, senderLogin: login, senderUid: uid };
+    const envelope = { ...submission.envelope, senderLogin: user.login, senderUid: user.uid };
     if (envelope.recipients.length === 0 && !submission.extractRecipients) {
       throw new FatalError('malformed input: no recipients', { exitCode: EX.DATAERR });
     }
-    const limited = limitSize(content, configuration.integer('message_size_limit'), login, uid);
+    await checkSubmitter(configuration, user, envelope.sender);
+    const limited = limitSize(content, configuration.integer('message_size_limit'), user);
     await postMessage(configuration, { ...submission, envelope }, limited);
   } catch (error) {
     if (!(error instanceof MaildropDamaged)) throw error;
     throw new FatalError(`malformed input: ${error.message}`, { cause: error, exitCode: EX.DATAERR });
-  }
-}
-
-function loginName(uid: number): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid${uid}`;
   }
 }
 

@@ -1,10 +1,15 @@
 /** sendmail's main work: a message from standard input into MAILDROP. */
-import { userInfo } from 'node:os';
 import { Envelope } from '../../lib/clients/protocols.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { quote822Local } from '../../lib/mail/quote822.ts';
 import { parseAddressList } from '../../lib/mail/tok822.ts';
-import { checkSubmitter, limitSize, postMessage } from '../../lib/queue/maildrop-client.ts';
+import {
+  callingUser,
+  checkSubmitter,
+  limitSize,
+  postMessage,
+  type Submitter,
+} from '../../lib/queue/maildrop-client.ts';
 import { encodeXtext } from '../../lib/smtp/xtext.ts';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import { fixLineEnds, type LineEndFix, untilDot, withFrom, withoutFromLine } from './input.ts';
@@ -19,11 +24,6 @@ interface Io {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-interface Submitter {
-  readonly login: string;
-  readonly uid: number;
-}
-
 /** Rejects with FatalError. */
 export async function submit(options: SendmailOptions, configuration: Configuration, io: Io): Promise<void> {
   if (options.recipients.length === 0 && !options.extractRecipients) {
@@ -34,22 +34,12 @@ export async function submit(options: SendmailOptions, configuration: Configurat
   if (options.mode === 'verify' && options.extractRecipients) {
     throw new FatalError('-t option cannot be used with -bv', { exitCode: EX.USAGE });
   }
-  const user = submitter();
-  await checkSubmitter(configuration, user.login, user.uid);
+  const user = callingUser();
   const envelope = makeEnvelope(options, configuration, user);
+  await checkSubmitter(configuration, user, envelope.sender);
   const content = options.mode === 'verify' ? probe(envelope) : message(options, envelope, configuration, io);
-  const limited = limitSize(content, configuration.integer('message_size_limit'), user.login, user.uid);
+  const limited = limitSize(content, configuration.integer('message_size_limit'), user);
   await postMessage(configuration, { envelope, extractRecipients: options.extractRecipients }, limited);
-}
-
-function submitter(): Submitter {
-  const uid = process.getuid?.() ?? 0;
-  try {
-    return { login: userInfo().username, uid };
-  } catch {
-    // A user id without an account, as in a container.
-    return { login: `uid${uid}`, uid };
-  }
 }
 
 function makeEnvelope(options: SendmailOptions, configuration: Configuration, user: Submitter): Envelope {

@@ -4,11 +4,14 @@
  * Rejects with FatalError: exit status EX_TEMPFAIL where the message was not, or perhaps not, stored; EX_UNAVAILABLE where
  * it is too large or its user may not submit. Other errors of the content pass.
  */
+import { userInfo } from 'node:os';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Configuration } from '../config/settings.ts';
 import { natsServers, withoutPassword } from '../server/nats-servers.ts';
+import { mayUseSender } from '../tables/login-sender.ts';
 import { StringList } from '../tables/match-list.ts';
+import { openMaps } from '../tables/open.ts';
 import { type TableContext, TableError } from '../tables/table.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import { dropMessage, ensureMaildrop, MaildropDamaged, type Submission } from './maildrop.ts';
@@ -17,9 +20,12 @@ const CONNECT_TIMEOUT = 5000;
 
 export const MAILDROP_CLIENT_PARAMETERS = [
   'authorized_submit_users',
+  'empty_address_local_login_sender_maps_lookup_key',
+  'local_login_sender_maps',
   'message_size_limit',
   'postfleet_nats_url',
   'postfleet_replicas',
+  'recipient_delimiter',
 ];
 
 /** Stores a message in MAILDROP. Resolves when it is on disk there. */
@@ -72,30 +78,72 @@ function reasonOf(error: unknown): string {
   return message || inner?.code || inner?.message || String(code ?? error);
 }
 
-/** Throws where authorized_submit_users does not list the user. */
-export async function checkSubmitter(configuration: Configuration, login: string, uid: number): Promise<void> {
-  const users = configuration.text('authorized_submit_users');
-  if (users === 'static:anyone') return;
-  const signal = new AbortController();
-  const context: TableContext = { directory: configuration.directory, warn: () => undefined, signal: signal.signal };
-  await using list = await StringList.open('authorized_submit_users', users, context);
+/** Who submits a message, as the operating system says. */
+export interface Submitter {
+  /** Login name; "uid:1000" where the user id has no account, as in a container. */
+  readonly login: string;
+  readonly uid: number;
+}
+
+export function callingUser(): Submitter {
+  const uid = process.getuid?.() ?? 0;
   try {
-    if (await list.matches(login)) return;
+    return { login: userInfo().username, uid };
+  } catch {
+    return { login: `uid:${uid}`, uid };
+  }
+}
+
+/** Throws where authorized_submit_users does not list the user, or local_login_sender_maps does not allow the sender. */
+export async function checkSubmitter(configuration: Configuration, user: Submitter, sender: string): Promise<void> {
+  const { login, uid } = user;
+  const users = configuration.text('authorized_submit_users');
+  const senders = configuration.text('local_login_sender_maps');
+  const end = new AbortController();
+  const context: TableContext = { directory: configuration.directory, warn: () => undefined, signal: end.signal };
+  try {
+    if (users !== 'static:anyone' && !(await isListed(users, login, context))) {
+      throw new FatalError(`User ${login}(${uid}) is not allowed to submit mail`, { exitCode: EX.UNAVAILABLE });
+    }
+    if (senders !== 'static:*' && !(await isAllowedSender(senders, login, sender, configuration, context))) {
+      throw new FatalError(`User ${login}(${uid}) is not allowed to send mail as <${sender}>`, { exitCode: EX.NOPERM });
+    }
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
-    throw new FatalError(`authorized_submit_users: ${error.message}`, { cause: error, exitCode: EX.TEMPFAIL });
+    throw new FatalError(`cannot tell whether ${login}(${uid}) may submit mail: ${error.message}`, {
+      cause: error,
+      exitCode: EX.TEMPFAIL,
+    });
   } finally {
-    signal.abort();
+    end.abort();
   }
-  throw new FatalError(`User ${login}(${uid}) is not allowed to submit mail`, { exitCode: EX.UNAVAILABLE });
+}
+
+async function isListed(users: string, login: string, context: TableContext): Promise<boolean> {
+  await using list = await StringList.open('authorized_submit_users', users, context);
+  return await list.matches(login);
+}
+
+async function isAllowedSender(
+  specs: string,
+  login: string,
+  sender: string,
+  configuration: Configuration,
+  context: TableContext,
+): Promise<boolean> {
+  await using maps = await openMaps('local_login_sender_maps', specs, context);
+  return await mayUseSender(maps, login, sender, {
+    recipientDelimiter: configuration.text('recipient_delimiter'),
+    nullSender: configuration.text('empty_address_local_login_sender_maps_lookup_key'),
+    wildcard: '*',
+  });
 }
 
 /** Passes content on and throws where it grows beyond message_size_limit; 0 is no limit. */
 export async function* limitSize(
   content: AsyncIterable<Buffer>,
   limit: number,
-  login: string,
-  uid: number,
+  { login, uid }: Submitter,
 ): AsyncGenerator<Buffer> {
   let size = 0;
   for await (const piece of content) {
