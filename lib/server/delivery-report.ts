@@ -95,6 +95,12 @@ export class DeliveryReport {
     this.#record(recipient, relay, dsn, DeliveryStatus.SENT, this.#verifyOnly() ? 'deliverable' : 'sent');
   }
 
+  /** The same to a server that does DSN (RFC 3461): whoever wants to know of success is told by that one. */
+  handedOn(recipient: DeliveryRecipient, relay: string, dsn: Dsn): void {
+    this.sent(recipient, relay, dsn);
+    this.#statuses.at(-1)!.notification!.action = '';
+  }
+
   deferred(recipient: DeliveryRecipient, relay: string, dsn: Dsn): void {
     this.#counters.deferred(1);
     this.#record(recipient, relay, dsn, DeliveryStatus.DEFERRED, this.#verifyOnly() ? 'undeliverable' : 'deferred');

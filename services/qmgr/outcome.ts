@@ -75,8 +75,10 @@ export function judge(
     });
     if (status?.status === DeliveryStatus.SENT) {
       done.push(rowKey);
-      if ((recipient.dsnNotify & NOTIFY_SUCCESS) !== 0 || (envelope.traceFlags & TRACE_REPORT) !== 0) {
-        bounceLog.push(logged(TRACE, notification.action));
+      // No action: the next hop took it upon itself to tell of success.
+      const wanted = (recipient.dsnNotify & NOTIFY_SUCCESS) !== 0 && notification.action !== '';
+      if (wanted || (envelope.traceFlags & TRACE_REPORT) !== 0) {
+        bounceLog.push(logged(TRACE, notification.action || 'relayed'));
       }
     } else if (status?.status === DeliveryStatus.BOUNCED || expired) {
       if (status?.status !== DeliveryStatus.BOUNCED) expirations++;

@@ -44,3 +44,40 @@ for (const [name, ehlo] of [
     assert.ok(agent.lines[1]!.includes(' conn_use=2,'));
   });
 }
+
+test('a server that does DSN is left to report success', async () => {
+  for (const [ehlo, action] of [
+    [['250-scripted.example', '250 DSN'], ''],
+    [['250 scripted.example'], 'relayed'],
+  ] as const) {
+    await using server = await scriptedServer(async (conversation) => {
+      conversation.say('220 scripted.example ESMTP');
+      await conversation.serve(ehlo);
+    });
+    await using agent = await startAgent(service, { mainCf: '' });
+    const reply = await agent.deliver({ nexthop: `[127.0.0.1]:${server.port}`, content }, 'a@example.org');
+    assert.equal(reply.recipients[0]!.notification!.action, action);
+  }
+});
+
+test('a request that only verifies asks for recipients and sends nothing', async () => {
+  for (const ehlo of [PIPELINING, ['250 scripted.example']]) {
+    await using server = await scriptedServer(async (conversation) => {
+      conversation.say('220 scripted.example ESMTP');
+      await conversation.serve(ehlo);
+    });
+    await using agent = await startAgent(service, { mainCf: '' });
+    const nexthop = `[127.0.0.1]:${server.port}`;
+    await agent.deliver({ nexthop, content, traceFlags: 1 }, 'a@example.org');
+    assert.match(agent.lines[0]!, /status=deliverable \(250 2\.1\.0 fine\)$/);
+    const reply = await agent.deliver({ nexthop, content }, 'a@example.org');
+    assert.equal(reply.recipients[0]!.status, DeliveryStatus.SENT);
+    const { heard } = server.conversations[0]!;
+    assert.deepEqual(heard.slice(1, 5), [
+      'MAIL FROM:<sender@example.com>',
+      'RCPT TO:<a@example.org>',
+      'RSET',
+      'MAIL FROM:<sender@example.com>',
+    ]);
+  }
+});

@@ -32,9 +32,11 @@ export class Delivery {
     return this.remaining.length === 0;
   }
 
-  sent(recipient: DeliveryRecipient, relay: string, dsn: Dsn): void {
+  /** `handedOn`: the server reports success itself (RFC 3461). */
+  sent(recipient: DeliveryRecipient, relay: string, dsn: Dsn, handedOn: boolean): void {
     this.#finish(recipient);
-    this.report.sent(recipient, relay, dsn);
+    if (handedOn) this.report.handedOn(recipient, relay, dsn);
+    else this.report.sent(recipient, relay, dsn);
   }
 
   /** One recipient was refused. */

@@ -9,7 +9,7 @@
  * message: the recipients are deferred and no other server is tried.
  */
 import type { DeliveryRecipient } from '../../lib/clients/protocols.ts';
-import { success } from '../../lib/mail/dsn.ts';
+import { type Dsn, success } from '../../lib/mail/dsn.ts';
 import { ContentMissing, type ContentReader } from '../../lib/queue/content.ts';
 import { TraceFlag } from '../../lib/server/delivery-report.ts';
 import { type Breakdown, isBreakdown } from '../../lib/smtp/client-connection.ts';
@@ -346,12 +346,13 @@ class Transaction {
   #sent(recipient: DeliveryRecipient, reply: Reply): void {
     const text = replyOnOneLine(reply);
     const dsn = success(this.#context.sentAction(this.#session), text);
-    this.#delivery.sent(recipient, this.#session.relay, {
+    const outcome: Dsn = {
       ...dsn,
       status: replyStatus(reply),
       diagnosticType: 'smtp',
       diagnosticText: text,
       remoteMta: { type: 'dns', name: this.#session.peer.name },
-    });
+    };
+    this.#delivery.sent(recipient, this.#session.relay, outcome, this.#session.features.dsn);
   }
 }

@@ -114,7 +114,7 @@ export interface RecipientStatus {
 export interface StatusNotification {
   /** "5.1.1" */
   status: string;
-  /** "failed", "delayed", "delivered", "relayed", "expanded" */
+  /** "failed", "delayed", "delivered", "relayed", "expanded"; empty where the next hop reports success itself (DSN) */
   action: string;
   /** The text in parentheses of the log line. */
   reason: string;
