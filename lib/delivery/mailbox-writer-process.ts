@@ -96,6 +96,8 @@ function becomeUser(uid: number, gid: number): void {
   process.setuid?.(uid);
 }
 
+// Ctrl-C reaches every process of the terminal: this one ends when its parent lets it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 becomeUser(Number(process.argv[2]), Number(process.argv[3]));
 process.on('message', (request: WriterRequest) => {
   // An error here is one of our code: it ends the process, and the parent defers what was under way.

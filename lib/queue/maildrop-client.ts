@@ -18,16 +18,6 @@ import { dropMessage, ensureMaildrop, MaildropDamaged, type Submission } from '.
 
 const CONNECT_TIMEOUT = 5000;
 
-export const MAILDROP_CLIENT_PARAMETERS = [
-  'authorized_submit_users',
-  'empty_address_local_login_sender_maps_lookup_key',
-  'local_login_sender_maps',
-  'message_size_limit',
-  'postfleet_nats_url',
-  'postfleet_replicas',
-  'recipient_delimiter',
-];
-
 /** Stores a message in MAILDROP. Resolves when it is on disk there. */
 export async function postMessage(
   configuration: Configuration,
