@@ -78,6 +78,8 @@ export interface InspectionContext extends AsyncDisposable {
    * matters, and that takes more Content-Type: headers than nearly any mail has.
    */
   isNeeded(content: Buffer): boolean;
+  /** There are tables, or strict parameters. */
+  readonly hasChecks: boolean;
 }
 
 /** Opens the tables and reads the limits. What cannot be opened fails its look-ups. */
@@ -111,10 +113,12 @@ export async function openHeaderBodyChecks(
     bodySizeLimit: configuration.integer('body_checks_size_limit'),
     lineLengthLimit: configuration.integer('line_length_limit'),
   };
+  const hasChecks = report.size > 1 || opened.some((maps) => !maps.isEmpty);
   return {
     options,
+    hasChecks,
     isNeeded: (content) => {
-      if (report.size > 1 || opened.some((maps) => !maps.isEmpty)) return true;
+      if (hasChecks) return true;
       // A part of a digest is a message without saying so: a header can open two levels.
       return report.size > 0 && contentTypes(content) * 2 > options.mime.nestingLimit;
     },

@@ -5,13 +5,14 @@
  *
  * Pure but for the clock. One pass over the header block; the only copy is that of what is put together in the end.
  */
-import type { Client, Envelope, SubmitOptions } from '../../lib/clients/protocols.ts';
+import type { Client, Envelope } from '../../lib/clients/protocols.ts';
 import { mailDate } from '../../lib/mail/date.ts';
-import { type HeaderBlock, headerValue, scanHeaders } from '../../lib/mail/headers.ts';
+import { type HeaderBlock, headerValue } from '../../lib/mail/headers.ts';
 import { quote822Local } from '../../lib/mail/quote822.ts';
 import { protocolName, receivedHeader } from '../../lib/mail/received.ts';
 import type { CleanupSettings } from './settings.ts';
 
+const LF = 10;
 const DESTINATIONS: ReadonlySet<string> = new Set([
   'to',
   'cc',
@@ -31,7 +32,6 @@ export interface ShapedHeaders {
   readonly bodyStart: number;
   readonly messageId: string;
   readonly hops: number;
-  readonly block: HeaderBlock;
 }
 
 function receivedFor(envelope: Envelope, settings: CleanupSettings): string {
@@ -85,32 +85,47 @@ function missingHeaders(names: ReadonlySet<string>, envelope: Envelope, settings
   return added;
 }
 
-/** Shapes the header block at the head of `content`, which ends somewhere in the body or is the whole message. */
+/** What stands in front of everything. */
+export function receivedLine(envelope: Envelope, settings: CleanupSettings): Buffer {
+  return Buffer.from(`${receivedFor(envelope, settings)}\n`, 'utf8');
+}
+
+/**
+ * Shapes the header block at the head of `content`, which ends somewhere in the body or is the whole message. `replaced`:
+ * whole headers that stand for others, by the position of those.
+ */
 export function shapeHeaders(
   content: Buffer,
+  block: HeaderBlock,
+  replaced: ReadonlyMap<number, Buffer>,
   envelope: Envelope,
-  options: SubmitOptions,
   settings: CleanupSettings,
 ): ShapedHeaders {
-  const block = scanHeaders(content);
   const pieces: Buffer[] = [];
   const names = new Set<string>();
   let messageId = '';
   let hops = 0;
   // [from, position): bytes that stay, in one piece.
   let from = 0;
+  const leaveOut = (start: number, end: number): void => {
+    if (start > from) pieces.push(content.subarray(from, start));
+    from = end;
+  };
   for (const header of block.headers) {
     if (header.name === 'received') hops++;
     if (header.name === 'message-id' && messageId === '')
       messageId = headerValue(content, header).trim().slice(0, MESSAGE_ID_LIMIT);
     if (settings.dropHeaders.has(header.name)) {
-      if (header.start > from) pieces.push(content.subarray(from, header.start));
-      from = content.indexOf(10, header.end) + 1 || content.length;
+      leaveOut(header.start, content.indexOf(LF, header.end) + 1 || content.length);
       continue;
     }
     names.add(header.name);
+    const other = replaced.get(header.start);
+    if (other === undefined) continue;
+    leaveOut(header.start, header.end);
+    pieces.push(other);
   }
-  const headersEnd = block.terminated ? content.lastIndexOf(10, block.bodyStart - 1) : block.bodyStart;
+  const headersEnd = block.terminated ? content.lastIndexOf(LF, block.bodyStart - 1) : block.bodyStart;
   if (headersEnd > from) pieces.push(content.subarray(from, headersEnd));
 
   const added =
@@ -119,8 +134,7 @@ export function shapeHeaders(
       : [];
   if (messageId === '') messageId = /^(?:Resent-)?Message-Id: (.*)$/.exec(added[0] ?? '')?.[1] ?? '';
   const tail = pieces.at(-1);
-  const open = tail !== undefined && tail[tail.length - 1] !== 10 ? '\n' : '';
+  const open = tail !== undefined && tail[tail.length - 1] !== LF ? '\n' : '';
   pieces.push(Buffer.from(`${open}${added.map((line) => `${line}\n`).join('')}\n`, 'utf8'));
-  if (options.prependReceived) pieces.unshift(Buffer.from(`${receivedFor(envelope, settings)}\n`, 'utf8'));
-  return { pieces, bodyStart: block.bodyStart, messageId, hops, block };
+  return { pieces, bodyStart: block.bodyStart, messageId, hops };
 }

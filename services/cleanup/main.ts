@@ -2,8 +2,8 @@
  * cleanup(8): makes messages whole and puts them into the incoming log, answering only when they are on disk.
  *
  * Adds Received:, the headers that are missing from mail that originates here, drops those that must not pass
- * (message_drop_headers), completes and maps envelope addresses, removes duplicate recipients, enforces hopcount_limit and
- * message_size_limit, and refuses mail while there is no room for it (queue_minfree).
+ * (message_drop_headers), completes and maps addresses of envelope and headers, applies header_checks and body_checks,
+ * removes duplicate recipients, enforces hopcount_limit and message_size_limit, and refuses mail while there is no room for it (queue_minfree).
  *
  * Logs `QUEUEID: message-id=<…>`; a warning where a message could not be written.
  * Limits: of a message larger than postfleet_inline_limit, header rules see the first 256 KiB.
@@ -13,15 +13,28 @@ import { type Cleanup, type SubmitReply, SubmitStatus, Unavailable } from '../..
 import { SpaceMonitor } from '../../lib/queue/space.ts';
 import { durability } from '../../lib/server/durability.ts';
 import { rpcServer } from '../../lib/server/rpc-server.ts';
+import { tableContext } from '../../lib/server/table-context.ts';
 import { TableError } from '../../lib/tables/table.ts';
+import { AUTOMATIC_BCC_PARAMETERS } from './always-bcc.ts';
+import { CANONICAL_PARAMETERS } from './canonical.ts';
 import { Committer, reply } from './commit.ts';
-import { rewriteMapping } from './mapping.ts';
+import { HEADER_BODY_CHECKS_PARAMETERS, openHeaderBodyChecks } from './header-body-checks.ts';
+import { AddressMapping } from './mapping.ts';
+import { MASQUERADE_PARAMETERS } from './masquerade.ts';
 import { CLEANUP_PARAMETERS, cleanupSettings } from './settings.ts';
 import { type SubmitContext, submit, submitLarge } from './submit.ts';
+import { VIRTUAL_ALIAS_PARAMETERS } from './virtual-alias.ts';
 
 export const service = rpcServer({
   name: 'cleanup',
-  parameters: CLEANUP_PARAMETERS,
+  parameters: [
+    ...CLEANUP_PARAMETERS,
+    ...CANONICAL_PARAMETERS,
+    ...MASQUERADE_PARAMETERS,
+    ...AUTOMATIC_BCC_PARAMETERS,
+    ...VIRTUAL_ALIAS_PARAMETERS,
+    ...HEADER_BODY_CHECKS_PARAMETERS,
+  ],
   async open(context) {
     const { configuration, log, metrics, clients, signal } = context;
     const settings = cleanupSettings(configuration);
@@ -42,7 +55,10 @@ export const service = rpcServer({
       minimumFree: Math.max(settings.queueMinfree, settings.messageSizeLimit * 1.5),
       log,
     });
-    const submitContext: SubmitContext = { settings, nats, log, committer, space, mapping: rewriteMapping(rewrite) };
+    const tables = tableContext(context);
+    const mapping = await AddressMapping.open(configuration, tables, rewrite);
+    const inspection = await openHeaderBodyChecks(configuration, tables);
+    const submitContext: SubmitContext = { settings, nats, log, committer, space, mapping, inspection };
 
     /** What other services and tables do is a reply: the client tries again later. */
     const guarded = async (queueId: string, work: () => Promise<SubmitReply>): Promise<SubmitReply> => {
@@ -59,6 +75,13 @@ export const service = rpcServer({
       submitLarge: (request, content) =>
         guarded(request.envelope?.queueId ?? '', () => submitLarge(submitContext, request, content)),
     };
-    return { cleanup, [Symbol.asyncDispose]: () => committer.drain() };
+    return {
+      cleanup,
+      async [Symbol.asyncDispose]() {
+        await committer.drain();
+        await mapping[Symbol.asyncDispose]();
+        await inspection[Symbol.asyncDispose]();
+      },
+    };
   },
 });

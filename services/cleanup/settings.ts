@@ -4,12 +4,17 @@ import type { Configuration } from '../../lib/config/settings.ts';
 export const CLEANUP_PARAMETERS = [
   'message_size_limit',
   'hopcount_limit',
-  'header_size_limit',
+  'header_address_token_limit',
+  'remote_header_rewrite_domain',
+  'recipient_delimiter',
+  'mydestination',
+  'inet_interfaces',
+  'proxy_interfaces',
+  'parent_domain_matches_subdomains',
   'message_drop_headers',
   'always_add_missing_headers',
   'undisclosed_recipients_header',
   'duplicate_filter_limit',
-  'enable_original_recipient',
   'queue_minfree',
   'queue_directory',
   'myhostname',
@@ -28,7 +33,9 @@ export interface CleanupSettings {
   readonly undisclosedRecipientsHeader: string;
   /** Recipients that are remembered to find duplicates; 0: none are looked for. */
   readonly duplicateFilterLimit: number;
-  readonly enableOriginalRecipient: boolean;
+  readonly headerAddressTokenLimit: number;
+  /** remote_header_rewrite_domain is set. */
+  readonly rewritesRemoteHeaders: boolean;
   readonly queueMinfree: number;
   readonly queueDirectory: string;
   readonly myhostname: string;
@@ -47,7 +54,8 @@ export function cleanupSettings(configuration: Configuration): CleanupSettings {
     alwaysAddMissingHeaders: configuration.boolean('always_add_missing_headers'),
     undisclosedRecipientsHeader: configuration.text('undisclosed_recipients_header'),
     duplicateFilterLimit: configuration.integer('duplicate_filter_limit'),
-    enableOriginalRecipient: configuration.boolean('enable_original_recipient'),
+    headerAddressTokenLimit: configuration.integer('header_address_token_limit'),
+    rewritesRemoteHeaders: configuration.text('remote_header_rewrite_domain') !== '',
     queueMinfree: configuration.integer('queue_minfree'),
     queueDirectory: configuration.text('queue_directory'),
     myhostname: configuration.text('myhostname'),

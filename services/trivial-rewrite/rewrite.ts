@@ -5,6 +5,7 @@
  *
  * Pure: works on the tokens of one address.
  */
+import { isComplete } from '../../lib/mail/complete-address.ts';
 import { quote822Local } from '../../lib/mail/quote822.ts';
 import { internalize, isOperator, operator, scan, type Token } from '../../lib/mail/tok822.ts';
 
@@ -16,17 +17,6 @@ export interface RewriteContext {
   readonly parentDomain: string | undefined;
   readonly swapBangpath: boolean;
   readonly allowPercentHack: boolean;
-}
-
-/**
- * Addresses that every context leaves as they are: a dot-atom without routing characters, and a domain of at least two
- * plain labels. Nearly all mail has no others.
- */
-const COMPLETE = /^[\w+=\-/'~#$&*?^`{}]+(?:\.[\w+=\-/'~#$&*?^`{}]+)*@[a-z\d-]+(?:\.[a-z\d-]+)+$/i;
-
-/** Needs the address no rewriting in any context? */
-export function isComplete(address: string): boolean {
-  return COMPLETE.test(address);
 }
 
 /** Rewrites an address in internal form. */
