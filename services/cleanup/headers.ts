@@ -61,7 +61,9 @@ function receivedFor(envelope: Envelope, settings: CleanupSettings): string {
             ? {}
             : { recipient: only.originalAddress === '' ? only.address : only.originalAddress }),
         }
-      : { userId: envelope.senderUid }),
+      : envelope.senderLogin === ''
+        ? {}
+        : { userId: envelope.senderUid }),
   });
 }
 
