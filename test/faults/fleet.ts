@@ -1,0 +1,279 @@
+/**
+ * The instance under test: started as its users start it, its processes found by what they are, killed and waited for.
+ * What master supervises it starts again itself; the master, and the second qmgr that runs beside it, are started here.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { CODE, EXTENSION, type Shape } from './configuration.ts';
+import { freePorts } from './ports.ts';
+import { childrenOf, environmentOf, isAlive, treeOf } from './processes.ts';
+
+const PROGRAM = join(CODE, 'bin', `postfleet.${EXTENSION}`);
+/** Ports that an instance takes: five of its own, and one for the health of each service. */
+const PORTS = 40;
+const START_LIMIT = 90_000;
+
+/** The kinds of processes that are killed, by shape. */
+export const KINDS: Readonly<Record<Shape, readonly string[]>> = {
+  one: ['master', 'nats-server', 'postgres', 'everything'],
+  many: [
+    'second qmgr',
+    'smtpd',
+    'cleanup',
+    'rewrite',
+    'qmgr',
+    'smtp',
+    'virtual',
+    'bounce',
+    'showq',
+    'nats-server',
+    'postgres',
+    'master',
+  ],
+};
+
+async function waitFor(what: string, condition: () => boolean | Promise<boolean>, limit = START_LIMIT): Promise<void> {
+  for (const deadline = Date.now() + limit; !(await condition()); await delay(25)) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${limit / 1000} seconds`);
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+function connects(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+export interface FleetOptions {
+  readonly directory: string;
+  readonly configDirectory: string;
+  readonly shape: Shape;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export class Fleet implements AsyncDisposable {
+  readonly #options: FleetOptions;
+  readonly port: number;
+  readonly state: string;
+  #master: ChildProcess | undefined;
+  #secondQmgr: ChildProcess | undefined;
+  #pool: pg.Pool | undefined;
+  #stopping = false;
+  readonly #killAll = (): void => {
+    for (const pid of this.#pids()) this.#signal(pid, 'SIGKILL');
+  };
+
+  private constructor(options: FleetOptions, port: number) {
+    this.#options = options;
+    this.port = port;
+    this.state = join(options.directory, 'var');
+  }
+
+  static async start(options: FleetOptions): Promise<Fleet> {
+    const fleet = new Fleet(options, await freePorts(PORTS));
+    mkdirSync(options.directory, { recursive: true });
+    process.once('exit', fleet.#killAll);
+    await fleet.#startMaster();
+    return fleet;
+  }
+
+  get mailDirectory(): string {
+    return join(this.state, 'mail');
+  }
+
+  #spawn(args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
+    const log = openSync(join(this.#options.directory, 'mail.log'), 'a');
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, ...args], {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.#options.environment, ...environment },
+      detached: true,
+    });
+    closeSync(log);
+    return child;
+  }
+
+  async #startMaster(): Promise<void> {
+    const { shape, configDirectory, directory } = this.#options;
+    const processes = shape === 'many' ? ['--processes'] : [];
+    const where = ['--var', this.state, '--port', String(this.port), '--config', configDirectory];
+    const child = this.#spawn(['start', ...processes, ...where], { POSTFLEET_VAR: this.state });
+    this.#master = child;
+    await waitFor('postfleet', async () => {
+      if (child.exitCode !== null) throw new Error(`postfleet did not start: see ${join(directory, 'mail.log')}`);
+      return this.#isReady();
+    });
+  }
+
+  /** Every process of the instance is up and would do its work. */
+  async #isReady(): Promise<boolean> {
+    if (!(await connects(this.port))) return false;
+    if (this.#options.shape === 'one') return answers(`http://127.0.0.1:${this.port + 4}/readyz`);
+    const services = this.#services();
+    if (services.length === 0) return false;
+    return (await Promise.all(services.map(({ pid }) => this.#serviceReady(pid)))).every(Boolean);
+  }
+
+  #services() {
+    return childrenOf(this.#master?.pid ?? -1).filter(({ command }) => command.includes(' --service '));
+  }
+
+  async #serviceReady(pid: number): Promise<boolean> {
+    const listen = environmentOf(pid, 'POSTFLEET_HTTP_LISTEN');
+    return listen !== undefined && (listen === '' || (await answers(`http://${listen}/readyz`)));
+  }
+
+  /** The process of a kind as it is at the moment. */
+  pid(kind: string): number | undefined {
+    if (kind === 'master' || kind === 'everything') return this.#alive(this.#master);
+    if (kind === 'second qmgr') return this.#alive(this.#secondQmgr);
+    const master = this.#alive(this.#master);
+    if (master === undefined) return undefined;
+    const mark =
+      kind === 'nats-server'
+        ? /nats-server -c/
+        : kind === 'postgres'
+          ? /\/postgres -D/
+          : kind === 'smtpd'
+            ? / --service smtp\/inet/
+            : new RegExp(` --service ${kind}/unix`);
+    return childrenOf(master).find(({ command }) => mark.test(command))?.pid;
+  }
+
+  #alive(child: ChildProcess | undefined): number | undefined {
+    return child?.pid !== undefined && isAlive(child.pid) ? child.pid : undefined;
+  }
+
+  #signal(pid: number, signal: NodeJS.Signals): void {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  #pids(): number[] {
+    return [this.#alive(this.#master), this.#alive(this.#secondQmgr)].flatMap((root) =>
+      root === undefined ? [] : treeOf(root),
+    );
+  }
+
+  /** Stops every process where it stands: nothing more is written. */
+  freeze(): number[] {
+    const pids = this.#pids();
+    for (const pid of pids) this.#signal(pid, 'SIGSTOP');
+    return pids;
+  }
+
+  /** SIGKILL for all, and no start after that. */
+  async killForGood(): Promise<void> {
+    this.#stopping = true;
+    const pids = this.#pids();
+    for (const pid of pids) this.#signal(pid, 'SIGKILL');
+    await this.#pool?.end().catch(() => undefined);
+    this.#pool = undefined;
+    await waitFor('the end of all processes', () => pids.every((pid) => !isAlive(pid)));
+    process.off('exit', this.#killAll);
+  }
+
+  /** Kills a process of that kind; undefined where there is none at the moment. */
+  kill(kind: string): number | undefined {
+    const pid = this.pid(kind);
+    if (pid === undefined) return undefined;
+    for (const victim of kind === 'everything' ? this.#pids() : [pid]) this.#signal(victim, 'SIGKILL');
+    return pid;
+  }
+
+  /** Resolves when another process has taken the place of the one that was killed. `pause`: of who starts a master again. */
+  async back(kind: string, killed: number, pause: number): Promise<void> {
+    if (kind === 'master' || kind === 'everything') {
+      await waitFor('the end of master', () => !isAlive(killed));
+      await delay(pause);
+      await this.#startMaster();
+      if (this.#secondQmgr !== undefined && this.#alive(this.#secondQmgr) === undefined) this.startSecondQmgr();
+      return;
+    }
+    if (kind === 'second qmgr') {
+      this.startSecondQmgr();
+      return;
+    }
+    await waitFor(`another ${kind}`, async () => {
+      // The master may be killed meanwhile; then its start starts everything.
+      const pid = this.pid(kind);
+      if (pid === undefined || pid === killed) return false;
+      if (kind === 'nats-server') return connects(this.port + 1);
+      if (kind === 'postgres') return this.#databaseAnswers();
+      return this.#serviceReady(pid);
+    });
+  }
+
+  async #databaseAnswers(): Promise<boolean> {
+    try {
+      await this.query('select 1');
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The environment that master gives to its services. */
+  #serviceEnvironment(): Record<string, string> {
+    const path = join(this.state, 'run', 'instance.json');
+    const { configDirectory, parameters } = JSON.parse(readFileSync(path, 'utf8')) as {
+      configDirectory: string;
+      parameters: Record<string, string>;
+    };
+    return {
+      MAIL_CONFIG: configDirectory,
+      ...Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name.toUpperCase(), value])),
+    };
+  }
+
+  startSecondQmgr(): void {
+    this.#secondQmgr = this.#spawn(['qmgr', '--service', 'qmgr/unix'], {
+      ...this.#serviceEnvironment(),
+      POSTFLEET_HTTP_LISTEN: '',
+    });
+  }
+
+  /** Owners of shards are named after their process. */
+  async shardOwners(): Promise<{ shard: number; owner: string; held: boolean }[]> {
+    return this.query(
+      `select shard, coalesce(owner, '') as owner, lease_until > now() as held from shard order by shard`,
+    );
+  }
+
+  async query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]> {
+    if (this.#pool === undefined) {
+      const connectionString = this.#serviceEnvironment().POSTFLEET_POSTGRES_URL;
+      this.#pool = new pg.Pool({ connectionString, max: 2, connectionTimeoutMillis: 3000 });
+      this.#pool.on('error', () => undefined);
+    }
+    return (await this.#pool.query<Row>(text)).rows;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#pool?.end().catch(() => undefined);
+    const roots = [this.#secondQmgr, this.#master].flatMap((child) => this.#alive(child) ?? []);
+    for (const pid of roots) this.#signal(pid, 'SIGTERM');
+    await waitFor('the end of postfleet', () => roots.every((pid) => !isAlive(pid)), 60_000).catch(this.#killAll);
+    process.off('exit', this.#killAll);
+  }
+}

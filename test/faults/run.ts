@@ -1,0 +1,303 @@
+/**
+ * One run: an instance in one of its shapes, the load, the sinks, and kills at random moments while the victim holds work.
+ * Resolves to the records from which the ledger is drawn up.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BOX, BOX_DOMAIN, SENDER_BOX, type Shape, writeConfiguration } from './configuration.ts';
+import { Fleet, KINDS } from './fleet.ts';
+import { type Copy, type Kill, type Notice, type Records, unitOf } from './ledger.ts';
+import { Load } from './load.ts';
+import { Mailbox } from './mailboxes.ts';
+import { idOf, makeMessages, read } from './messages.ts';
+import { QueueReader } from './queue-reader.ts';
+import type { Random } from './random.ts';
+import { Sink } from './sink.ts';
+import { measureTakeover, ownedBy, shardsOfDomains, type Takeover } from './takeover.ts';
+
+export interface RunOptions {
+  readonly shape: Shape;
+  readonly directory: string;
+  readonly messages: number;
+  readonly kills: number;
+  readonly random: Random;
+  /** A line for whoever watches. */
+  readonly say: (line: string) => void;
+  /** How it goes, often. */
+  readonly progress: (text: string) => void;
+}
+
+export interface RunResult {
+  readonly records: Records;
+  readonly takeovers: readonly Takeover[];
+}
+
+const SINKS = 8;
+const SESSIONS = 12;
+/** Seconds of load for each kill. */
+const PACE = 1.5;
+/** Milliseconds for which a kill waits until its victim holds work. */
+const WORK_LIMIT = 8000;
+const DRAIN_LIMIT = 120_000;
+/** Milliseconds after everything has arrived, in which a copy too many would arrive. */
+const AFTERMATH = 4000;
+const MANY_SHARDS = 4;
+
+/** What was seen to arrive. */
+class Arrivals {
+  readonly copies: Copy[] = [];
+  readonly notices: Notice[] = [];
+  /** Units that have an outcome. */
+  readonly done = new Set<string>();
+  readonly #lastBegan = new Map<string, number>();
+
+  add(arrival: Parameters<typeof read>[0]): void {
+    const { copies, notices } = read(arrival);
+    this.copies.push(...copies);
+    this.notices.push(...notices);
+    for (const { id, recipient } of [...copies, ...notices]) this.done.add(unitOf(id, recipient));
+    for (const { recipient } of copies) this.#lastBegan.set(recipient.split('@')[1]!, arrival.began);
+  }
+
+  lastBegan(domain: string): number {
+    return this.#lastBegan.get(domain) ?? 0;
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #fleet: Fleet;
+  readonly #sink: Sink;
+  readonly #load: Load;
+  readonly #arrivals: Arrivals;
+  readonly #boxes: { readonly box: Mailbox; readonly sender: Mailbox };
+  readonly #reader: QueueReader;
+  readonly #refused: ReadonlySet<string>;
+  readonly #domains: ReadonlyMap<string, number>;
+  readonly #returning: Promise<void>[] = [];
+  readonly #began = Date.now();
+  readonly kills: { kind: string; at: number; back: number }[] = [];
+  readonly takeovers: Takeover[] = [];
+
+  constructor(
+    options: RunOptions,
+    parts: {
+      fleet: Fleet;
+      sink: Sink;
+      load: Load;
+      arrivals: Arrivals;
+      reader: QueueReader;
+      refused: ReadonlySet<string>;
+      domains: ReadonlyMap<string, number>;
+    },
+  ) {
+    this.#options = options;
+    this.#fleet = parts.fleet;
+    this.#sink = parts.sink;
+    this.#load = parts.load;
+    this.#arrivals = parts.arrivals;
+    this.#reader = parts.reader;
+    this.#refused = parts.refused;
+    this.#domains = parts.domains;
+    const { mailDirectory } = parts.fleet;
+    this.#boxes = { box: new Mailbox(mailDirectory, BOX), sender: new Mailbox(mailDirectory, SENDER_BOX) };
+  }
+
+  collect(): void {
+    for (const box of [this.#boxes.box, this.#boxes.sender]) for (const mail of box.fresh()) this.#arrivals.add(mail);
+  }
+
+  /** Accepted recipients without an outcome that has been seen. */
+  outstanding(wanted: (recipient: string) => boolean = () => true): number {
+    let count = 0;
+    for (const { id, recipients } of this.#load.accepted)
+      for (const recipient of recipients)
+        if (wanted(recipient) && !this.#arrivals.done.has(unitOf(id, recipient))) count++;
+    return count;
+  }
+
+  /** How much the processes of a kind have in hand, as far as it shows from outside. */
+  #work(kind: string): number {
+    switch (kind) {
+      case 'smtpd':
+      case 'cleanup':
+      case 'rewrite':
+      case 'nats-server':
+      case 'master':
+      case 'everything':
+        return this.#load.waiting;
+      case 'smtp':
+      case 'qmgr':
+      case 'second qmgr':
+      case 'postgres':
+        return this.#sink.open;
+      case 'virtual':
+        this.collect();
+        return this.outstanding((recipient) => recipient.endsWith(`@${BOX_DOMAIN}`));
+      case 'bounce':
+        this.collect();
+        return [...this.#refused].filter((recipient) => !this.#arrivals.done.has(unitOf(idOf(recipient), recipient)))
+          .length;
+      case 'showq':
+        return this.#reader.open;
+      default:
+        throw new Error(`no such kind: ${kind}`);
+    }
+  }
+
+  /** Waits until the kind has a process that holds work; resolves to how much. */
+  async #working(kind: string): Promise<number> {
+    for (const deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
+      const work = this.#fleet.pid(kind) === undefined ? 0 : this.#work(kind);
+      if (
+        work > 0 &&
+        (!kind.endsWith('qmgr') || this.#options.shape === 'one' || (await this.#shards(kind)).length > 0)
+      )
+        return work;
+      if (Date.now() > deadline && this.#fleet.pid(kind) !== undefined) return 0;
+    }
+  }
+
+  async #shards(kind: string): Promise<number[]> {
+    return ownedBy(this.#fleet, this.#fleet.pid(kind) ?? -1).catch(() => []);
+  }
+
+  async kill(kind: string): Promise<void> {
+    const isQmgr = kind.endsWith('qmgr');
+    // What a takeover takes is measured while nothing else is away.
+    if (isQmgr) await Promise.all(this.#returning);
+    const work = await this.#working(kind);
+    const shards = isQmgr ? await this.#shards(kind) : [];
+    const killed = this.#fleet.kill(kind);
+    if (killed === undefined) throw new Error(`${kind}: no such process`);
+    const kill = { kind, at: Date.now(), back: Number.POSITIVE_INFINITY };
+    this.kills.push(kill);
+    const number = this.kills.length;
+    const { say, random, shape, kills } = this.#options;
+    const pause = random.below(800);
+    const finish = async (): Promise<void> => {
+      if (isQmgr) {
+        const takeover = await measureTakeover(this.#fleet, kind, killed, shards, this.#domains, (domain) =>
+          this.#arrivals.lastBegan(domain),
+        );
+        this.takeovers.push(takeover);
+      }
+      await this.#fleet.back(kind, killed, pause);
+      kill.back = Date.now();
+      const took = isQmgr ? `, shards ${shards.join(' ')} taken over after ${this.takeovers.at(-1)!.seconds} s` : '';
+      const held = work > 0 ? `holding ${work}` : 'IDLE';
+      say(
+        `${((kill.at - this.#began) / 1000).toFixed(1).padStart(6)} s  ${shape}  kill ${number}/${kills}: ${kind}, ${held}; back after ${((kill.back - kill.at) / 1000).toFixed(1)} s${took}`,
+      );
+    };
+    const returned = finish();
+    returned.catch(() => undefined);
+    this.#returning.push(returned);
+    if (isQmgr) await returned;
+  }
+
+  /** Every kill that was begun is over. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#returning);
+  }
+
+  async queued(): Promise<Set<string>> {
+    const rows = await this.#fleet.query<{ recipient: string }>(
+      `select convert_from(address, 'UTF8') as recipient from recipient`,
+    );
+    return new Set(rows.map(({ recipient }) => unitOf(idOf(recipient), recipient)));
+  }
+}
+
+/** Which kinds, in which order: every kind once before one comes again. */
+function planKills(shape: Shape, count: number, random: Random): string[] {
+  const plan: string[] = [];
+  const [first = '', ...others] = KINDS[shape];
+  while (plan.length < count) {
+    const round = random.shuffled(others);
+    // A takeover is seen in every run with several qmgrs; not as the first, for there must be shards to take.
+    if (shape === 'many') round.splice(Math.min(1, count - 1), 0, first);
+    else round.splice(random.below(others.length + 1), 0, first);
+    plan.push(...round);
+  }
+  return plan.slice(0, count);
+}
+
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { shape, directory, messages, kills, random, progress } = options;
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  const arrivals = new Arrivals();
+  const refused = new Set<string>();
+  const configDirectory = join(directory, 'etc');
+  const shards = shape === 'many' ? MANY_SHARDS : 1;
+  const end = new AbortController();
+  await using sink = await Sink.start({
+    ports: SINKS,
+    random,
+    slowness: 150,
+    taken: (message) => arrivals.add(message),
+    refused: (recipient) => refused.add(recipient),
+  });
+  writeConfiguration(configDirectory, {
+    shape,
+    shards,
+    sinkPorts: sink.ports,
+    mailDirectory: join(directory, 'var', 'mail'),
+  });
+  const plan = planKills(shape, kills, random);
+  const segment = messages / (kills + 1);
+  // Somewhere in the first part of its segment, so that there is load after each.
+  const thresholds = plan.map((_, at) => Math.floor(segment * (at + 0.2 + 0.7 * random.next())));
+  let next = 0;
+  await using fleet = await Fleet.start({ directory, configDirectory, shape });
+  if (shape === 'many') fleet.startSecondQmgr();
+  const load: Load = new Load({
+    port: fleet.port,
+    messages: makeMessages(shape === 'one' ? 'a' : 'b', messages, SINKS, random),
+    sessions: SESSIONS,
+    rate: messages / ((kills + 1) * PACE),
+    isAhead: () => next < plan.length && load.begun > segment * (next + 1),
+    random,
+    signal: end.signal,
+  });
+  const reader = new QueueReader();
+  const domains = shardsOfDomains(sink.ports, shards);
+  const state: Run = new Run(options, { fleet, sink, load, arrivals, reader, refused, domains });
+  const show = setInterval(() => {
+    progress(
+      `${shape}: sent ${load.begun}/${messages}, accepted ${load.accepted.length}, arrived ${arrivals.done.size}, kills ${state.kills.length}/${kills}`,
+    );
+  }, 500);
+  try {
+    const reading = reader.run(fleet.state, end.signal);
+    const loading = load.run();
+    for (const kind of plan) {
+      for (const threshold = thresholds[next]!; load.begun < threshold; ) await delay(5);
+      await state.kill(kind);
+      next++;
+    }
+    await Promise.all([state.settled(), loading]);
+    for (const deadline = Date.now() + DRAIN_LIMIT; Date.now() < deadline; await delay(250)) {
+      state.collect();
+      if (state.outstanding() === 0) break;
+    }
+    await delay(AFTERMATH);
+    const queued = await state.queued();
+    state.collect();
+    end.abort();
+    await reading;
+    const records = {
+      sent: load.sent,
+      copies: arrivals.copies,
+      notices: arrivals.notices,
+      queued,
+      kills: state.kills as Kill[],
+    };
+    return { records, takeovers: state.takeovers };
+  } finally {
+    end.abort();
+    clearInterval(show);
+  }
+}
