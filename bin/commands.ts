@@ -11,6 +11,7 @@ export interface CommandIo {
 export type Command = (argv: string[], io: CommandIo) => Promise<number>;
 
 export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, () => Promise<Command>>([
+  ['check', async () => (await import('../cli/check/main.ts')).main],
   ['mailq', async () => (await import('../cli/mailq/main.ts')).main],
   ['newaliases', async () => (await import('../cli/newaliases/main.ts')).main],
   ['postalias', async () => (await import('../cli/postalias/main.ts')).main],

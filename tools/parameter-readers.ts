@@ -106,7 +106,7 @@ function passOn(readers: ReadonlyMap<string, Set<string>>): void {
   for (let changed = true; changed; ) {
     changed = false;
     for (const [name, of] of readers) {
-      const inDefault = namesIn(parameters.get(name)!.defaultValue, functions, comparisons);
+      const inDefault = namesIn(parameters.get(name)!.defaultValue, { functions, comparisons });
       for (const reference of [...inDefault, ...(derivedFrom[name] ?? [])]) {
         const target = readers.get(reference);
         for (const reader of of) {

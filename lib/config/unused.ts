@@ -60,7 +60,7 @@ export function nameUse(files: Files): NameUse {
   const setByMaster = new Set(master.flatMap(({ overrides }) => [...overrides.keys()]));
   for (const [name, value] of mainSettings) {
     if (readOnlyNames.has(name)) wrongInMain.push(`${mainPath}: read-only parameter assignment: ${name}=${value}`);
-    const references = namesIn(value, functions, comparisons);
+    const references = namesIn(value, { functions, comparisons });
     if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
     for (const reference of references) {
       referredByMain.add(reference);
@@ -77,7 +77,7 @@ export function nameUse(files: Files): NameUse {
     for (const [name, value] of overrides) {
       if (readOnlyNames.has(name))
         wrongInMaster.push(`${masterPath}: read-only parameter assignment: ${name}=${value}`);
-      const references = namesIn(value, functions, comparisons);
+      const references = namesIn(value, { functions, comparisons });
       if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
       references.push(...databaseParameterNames(value, () => {}).filter((one) => overrides.has(one) || main.has(one)));
       for (const reference of references) {

@@ -1,0 +1,40 @@
+/**
+ * postfleet check: says everything that is wrong or remarkable in main.cf and master.cf, on standard error, one line
+ * each, before a start or a reload would find it. Reads the directory given with -c or --config, else that of MAIL_CONFIG.
+ *
+ * Ends with 78 (EX_CONFIG) where services would not start with this configuration. @see postfix(1), check
+ */
+import { parseArgs } from 'node:util';
+import { checkConfiguration } from '../../lib/config/check.ts';
+import { readEnvironment } from '../../lib/config/environment.ts';
+import { EX } from '../../lib/util/errors.ts';
+
+export interface CommandStreams {
+  readonly stderr: { write(text: string): unknown };
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+const usage = 'usage: postfleet check [-c config_dir]';
+
+function directoryOption(argv: readonly string[]): string | undefined {
+  const options = { config: { type: 'string', short: 'c' } } as const;
+  return parseArgs({ args: [...argv], options, strict: true }).values.config;
+}
+
+/** Runs the command; the result is its exit status. */
+export async function main(argv: readonly string[], io: CommandStreams): Promise<number> {
+  const say = (text: string): void => void io.stderr.write(`postfleet/check: ${text}\n`);
+  const { configDirectory, parameters } = readEnvironment(io.environment);
+  let directory: string;
+  try {
+    directory = directoryOption(argv) ?? configDirectory;
+  } catch (error) {
+    say(`fatal: ${(error as Error).message}; ${usage}`);
+    return EX.USAGE;
+  }
+  const { errors, warnings, notices } = checkConfiguration(directory, { environment: parameters });
+  for (const error of errors) say(`error: ${error}`);
+  for (const warning of warnings) say(`warning: ${warning}`);
+  for (const notice of notices) say(notice);
+  return errors.length === 0 ? EX.OK : EX.CONFIG;
+}
