@@ -10,7 +10,8 @@ const ENTRIES = 10_000;
 
 export class ClientList {
   readonly #list: NamaddrList;
-  readonly #known = new Map<string, boolean>();
+  /** By address; a client has one name at a time. */
+  readonly #known = new Map<string, { readonly name: string; readonly listed: boolean }>();
   #since = 0;
 
   constructor(list: NamaddrList) {
@@ -25,12 +26,11 @@ export class ClientList {
       this.#known.clear();
       this.#since = now;
     }
-    const key = `${name} ${address}`;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const found = this.#list.matches(name, address);
-    if (!(found instanceof Promise)) this.#known.set(key, found);
-    return found;
+    const known = this.#known.get(address);
+    if (known !== undefined && known.name === name) return known.listed;
+    const listed = this.#list.matches(name, address);
+    if (!(listed instanceof Promise)) this.#known.set(address, { name, listed });
+    return listed;
   }
 
   close(): Promise<void> {

@@ -5,6 +5,9 @@
 import { lookup, lookupService } from 'node:dns';
 import { promisify } from 'node:util';
 import type { Cleanup, Queue } from '../../lib/clients/protocols.ts';
+import type { Lookup } from '../../lib/dns/answer.ts';
+import { FilteredLookup } from '../../lib/dns/reply-filter.ts';
+import { Resolver } from '../../lib/dns/resolver.ts';
 import { createQueueIdGenerator, type QueueIdGenerator } from '../../lib/mail/queue-id.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
@@ -29,6 +32,7 @@ import type { Transaction } from './transaction.ts';
 
 export interface Overrides {
   readonly hosts?: HostLookup;
+  readonly dns?: Lookup;
 }
 
 const lookupAddress = promisify(lookup);
@@ -106,6 +110,7 @@ export class SmtpdContext implements AsyncDisposable {
       const options = { parentDomains: parents.includes(parameter) };
       return new ClientList(await NamaddrList.open(parameter, configuration.text(parameter), tables, options));
     };
+    const filter = await openMaps('smtpd_dns_reply_filter', configuration.text('smtpd_dns_reply_filter'), tables);
     const mynetworks = await clients('mynetworks');
     const environment: RestrictionEnvironment = {
       configuration,
@@ -114,6 +119,11 @@ export class SmtpdContext implements AsyncDisposable {
       tables,
       mynetworks,
       resolve: (address, sender, rule) => resolved.resolve(address, sender, rule),
+      dns: new FilteredLookup(
+        overrides.dns ?? new Resolver({ servers: configuration.list('postfleet_dns_servers') }),
+        filter,
+        log,
+      ),
       openTable: openOnce,
     };
     const lists: SessionLists = {

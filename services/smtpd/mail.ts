@@ -55,8 +55,13 @@ function check(session: Session, transaction: Transaction): MaybePromise<string>
     };
     return size instanceof Promise ? size.then(judge) : judge(size);
   };
-  const refusal = context.policy.mail(subject);
-  return refusal instanceof Promise ? refusal.then(accept) : accept(refusal);
+  const judged = (deferred: string | undefined): MaybePromise<string> => {
+    if (deferred !== undefined) return accept(deferred);
+    const refusal = context.policy.mail(subject);
+    return refusal instanceof Promise ? refusal.then(accept) : accept(refusal);
+  };
+  const deferred = context.policy.rewriteContext(subject);
+  return deferred instanceof Promise ? deferred.then(judged) : judged(deferred);
 }
 
 function begin(session: Session, transaction: Transaction, refusal: string | undefined): string {

@@ -380,7 +380,7 @@ export class Session implements Limited {
     this.#output = '';
     const { socket } = this;
     // The connection ends when the reply is with the kernel, which sends it and then says that there is no more.
-    const done = last ? () => socket.destroy() : undefined;
+    const done = last ? () => process.nextTick(() => socket.destroy()) : undefined;
     if (text === '') done?.();
     else if (text.isWellFormed()) socket.write(text, 'utf8', done);
     else socket.write(encodeBytes(text), done);

@@ -10,7 +10,18 @@ import { compileRestrictions } from './compile.ts';
 import { adaptStatus } from './dsn-status.ts';
 import { evaluate } from './evaluate.ts';
 import type { Subject } from './subject.ts';
-import { deferIfPermit, deferIfReject, logAction, type MaybePromise, refuse, type Verdict } from './verdict.ts';
+import {
+  deferIfPermit,
+  deferIfReject,
+  logAction,
+  type MaybePromise,
+  refuse,
+  serverError,
+  type Verdict,
+} from './verdict.ts';
+
+const FOUR = 52;
+const FIVE = 53;
 
 /** Carries out the action that was found under `key`. */
 export function applyAccessAction(
@@ -27,11 +38,11 @@ export function applyAccessAction(
   if (action !== undefined && Object.hasOwn(ACTIONS, word)) return action(lookup, subject, rest, key);
   const first = word.charCodeAt(0);
   if (/^\d+$/.test(word)) {
-    const isReply = word.length === 3 && (first === 52 || first === 53);
-    if (isReply) return refuseWith(lookup, subject, Number(word), '5.7.1', rest, 'Access denied');
+    // A number alone is what tables for other purposes hold (access(5)).
     if (rest === '') return 'permit';
-    warn(lookup, key, `has bad reply code "${word}"`);
-    return 'dunno';
+    if (word.length === 3 && (first === FOUR || first === FIVE)) {
+      return refuseWith(lookup, subject, Number(word), '5.7.1', rest, 'Access denied');
+    }
   }
   return restrictionsIn(lookup, subject, text);
 }
@@ -134,6 +145,13 @@ const compiled = new WeakMap<object, Map<string, ReturnType<typeof compileRestri
 
 /** Any other value is a list of restrictions, compiled once. */
 async function restrictionsIn(lookup: AccessLookup, subject: Subject, text: string): Promise<Verdict> {
+  const { environment, table } = lookup;
+  if (text.includes(':')) {
+    environment.log.warning(`access table ${table.type}:${table.name} has entry with lookup table: ${text}`);
+    environment.log.warning('do not specify lookup tables inside SMTPD access maps');
+    environment.log.warning('define a restriction class and specify its name instead.');
+    return serverError(environment, subject);
+  }
   const lists = compiled.get(lookup.table) ?? new Map<string, ReturnType<typeof compileRestrictions>>();
   compiled.set(lookup.table, lists);
   const key = `${lookup.kind} ${text}`;

@@ -5,11 +5,15 @@
  */
 import { splitOutsideBraces } from '../../../lib/util/split.ts';
 import { accessRestrictions, tableRestriction } from './access.ts';
+import { certificateRestrictions } from './certificates.ts';
 import { destinationRestrictions } from './destination.ts';
+import { dnsRestrictions } from './dns-checks.ts';
+import { dnsListRestrictions } from './dns-lists.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { evaluate } from './evaluate.ts';
 import { genericRestrictions } from './generic.ts';
 import { removedRestrictions } from './removed.ts';
+import { serverAccessRestrictions } from './server-access.ts';
 import { syntaxRestrictions } from './syntax.ts';
 import { unlistedRestrictions } from './unlisted.ts';
 import { serverError } from './verdict.ts';
@@ -19,7 +23,11 @@ const RESTRICTIONS: RestrictionTable = {
   ...destinationRestrictions,
   ...syntaxRestrictions,
   ...unlistedRestrictions,
+  ...certificateRestrictions,
   ...accessRestrictions,
+  ...dnsRestrictions,
+  ...serverAccessRestrictions,
+  ...dnsListRestrictions,
   ...removedRestrictions,
 };
 

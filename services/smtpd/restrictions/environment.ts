@@ -4,6 +4,7 @@
  */
 import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import type { Configuration } from '../../../lib/config/settings.ts';
+import type { FilteredLookup } from '../../../lib/dns/reply-filter.ts';
 import type { Table, TableContext } from '../../../lib/tables/table.ts';
 import type { Subject } from './subject.ts';
 import type { MaybePromise, RefusalSettings, Verdict } from './verdict.ts';
@@ -15,6 +16,8 @@ export interface RestrictionEnvironment extends RefusalSettings {
   readonly mynetworks: { matches(name: string, address: string): MaybePromise<boolean> };
   /** trivial-rewrite(8): never rejects, a failure is a flag of the reply. */
   resolve(address: string, sender: string, rule: 'local' | 'remote'): MaybePromise<ResolveReply>;
+  /** The DNS, behind smtpd_dns_reply_filter. */
+  readonly dns: FilteredLookup;
   /** Opens a table once, however many restrictions name it. */
   openTable(spec: string): Promise<Table>;
 }

@@ -25,17 +25,18 @@ function refuseSubject(
   return refuse(environment, subject, code, status, `<${name(subject)}>: ${replyClass} rejected: ${text}`);
 }
 
-/** True where a list has the client; a list that cannot be asked makes the restriction a temporary failure. */
-export function clientListed(
+/** Permits clients of a list; a list that cannot be asked defers them. */
+function clientListed(
   environment: RestrictionEnvironment,
-  list: { matches(name: string, address: string): MaybePromise<boolean> },
+  kind: ListKind,
+  list: RestrictionEnvironment['mynetworks'],
   subject: Subject,
 ): MaybePromise<Verdict> {
   const verdict = (listed: boolean): Verdict => (listed ? 'permit' : 'dunno');
   const failed = (error: unknown): Verdict => {
     if (!(error instanceof TableError)) throw error;
-    deferIfReject(environment, subject, 451, '4.3.0', `<${subject.clientNameAddress}>: Temporary lookup failure`);
-    return 'dunno';
+    const name = replySubjects[kind].name(subject);
+    return refuse(environment, subject, 451, '4.3.0', `<${name}>: Temporary lookup failure`);
   };
   try {
     const listed = list.matches(subject.peer.name, subject.peer.address);
@@ -94,7 +95,7 @@ export const genericRestrictions: RestrictionTable = {
     },
   },
   permit_mynetworks: {
-    make: (environment) => (subject) => clientListed(environment, environment.mynetworks, subject),
+    make: (environment, kind) => (subject) => clientListed(environment, kind, environment.mynetworks, subject),
   },
   permit_inet_interfaces: {
     make: () => {

@@ -9,6 +9,7 @@ import { FatalError } from '../../../lib/util/errors.ts';
 import { compileRestrictions } from './compile.ts';
 import type { Check, RestrictionEnvironment } from './environment.ts';
 import { evaluate } from './evaluate.ts';
+import { type RewriteContext, rewriteClients } from './rewrite-clients.ts';
 import type { Stage, Subject } from './subject.ts';
 import { unlistedCheck } from './unlisted.ts';
 import { isRefusal, logAction, type MaybePromise, type Verdict } from './verdict.ts';
@@ -43,13 +44,17 @@ export class AccessPolicy {
   readonly #delay: boolean;
   readonly #stages: { readonly rcpt: readonly (readonly Check[])[]; readonly delayed: readonly (readonly Check[])[] };
 
+  readonly #rewriteClients: RewriteContext;
+
   private constructor(
     environment: RestrictionEnvironment,
     lists: Lists,
+    rewrite: RewriteContext,
     unlisted: { recipient?: Check; sender?: Check },
   ) {
     this.#environment = environment;
     this.#lists = lists;
+    this.#rewriteClients = rewrite;
     const { configuration } = environment;
     this.#delay = configuration.boolean('smtpd_delay_reject');
     const guards = configuration.boolean('smtpd_relay_before_recipient_restrictions')
@@ -80,7 +85,7 @@ export class AccessPolicy {
       endOfData: await compileRestrictions(environment, 'end-of-data', text('smtpd_end_of_data_restrictions')),
       etrn: await compileRestrictions(environment, 'etrn', text('smtpd_etrn_restrictions')),
     };
-    return new AccessPolicy(environment, lists, {
+    return new AccessPolicy(environment, lists, await rewriteClients(environment), {
       ...(configuration.boolean('smtpd_reject_unlisted_recipient')
         ? { recipient: await unlistedCheck(environment, 'recipient') }
         : {}),
@@ -94,6 +99,11 @@ export class AccessPolicy {
     subject.carried = undefined;
     subject.stage = 'CONNECT';
     return this.#delay ? undefined : this.#run(subject, [this.#lists.client], []);
+  }
+
+  /** Whether the client's mail is completed as local mail; the reply of a client for whom that is not known for now. */
+  rewriteContext(subject: Subject): MaybePromise<Outcome> {
+    return this.#rewriteClients(subject);
   }
 
   helo(subject: Subject, stage: 'HELO' | 'EHLO'): MaybePromise<Outcome> {
