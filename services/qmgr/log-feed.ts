@@ -4,6 +4,7 @@
  *
  * Throws what the server says; whoever reads begins again from what is applied.
  */
+import { randomUUID } from 'node:crypto';
 import { DeliverPolicy, type JsMsg } from '@nats-io/jetstream';
 import type { Nats } from '../../lib/server/stores.ts';
 
@@ -29,7 +30,8 @@ export class LogFeed implements AsyncDisposable {
     const consumer = await nats.jetstream.consumers.get(stream, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: from,
-      name_prefix: `qmgr_${stream}`,
+      // A name of its own: the consumer of an owner that was killed lives on for minutes, and would refuse this one.
+      name_prefix: `qmgr_${stream}_${randomUUID()}`,
     });
     const messages = await consumer.consume({ max_bytes: READ_AHEAD });
     feed.#close = () => messages.close();
