@@ -9,6 +9,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import pg from 'pg';
 import type { Configuration } from '../config/settings.ts';
+import { readsIntegersAsNumbers } from '../queue/integers.ts';
 import { FatalError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { natsServers, withoutPassword } from './nats-servers.ts';
@@ -18,7 +19,6 @@ export const STORE_PARAMETERS = ['postfleet_nats_url', 'postfleet_postgres_url']
 
 /** Connections of one process to Postgres; a fleet of many processes shares the server's limit. */
 const POOL_SIZE = 8;
-const INT8 = 20;
 
 /** Whether waiting could help: the server is not there, or not ready. */
 function isAway(error: unknown): boolean {
@@ -78,13 +78,13 @@ async function openNats(url: string, log: Log, signal: AbortSignal): Promise<Nat
   return { connection, manager, jetstream: jetstream(connection) };
 }
 
+readsIntegersAsNumbers();
+
 async function openPostgres(url: string, log: Log, signal: AbortSignal, relaxed = false): Promise<pg.Pool> {
   if (url === '')
     throw new FatalError(
       'postfleet_postgres_url is empty: set it to the address of the database, e.g. postgres://user@127.0.0.1:5432/postfleet',
     );
-  // Sequences and counts stay far below 2^53.
-  pg.types.setTypeParser(INT8, Number);
   const pool = new pg.Pool({
     connectionString: url,
     max: POOL_SIZE,

