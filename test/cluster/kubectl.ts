@@ -69,11 +69,23 @@ export class Kubectl {
   }
 }
 
-/** Waits until `condition` holds; rejects, saying what was awaited, when it does not within the time. */
+/**
+ * Waits until `condition` holds; rejects, saying what was awaited and what went wrong last, when it does not within the
+ * time. A condition that rejects is asked again: the cluster that it asks is being shaken.
+ */
 export async function until(what: string, seconds: number, condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
+  let trouble: unknown;
+  const holds = async (): Promise<boolean> => {
+    try {
+      return await condition();
+    } catch (error) {
+      trouble = error;
+      return false;
+    }
+  };
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${seconds} s`, { cause: trouble });
     await sleep(500);
   }
 }

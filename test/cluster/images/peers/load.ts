@@ -7,6 +7,7 @@
  * Counts: `accepted` were answered with 250, `refused` with anything else; `unknown` had no answer, so that they may have
  * been accepted.
  */
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
@@ -23,6 +24,8 @@ const transport = createTransport({
   socketTimeout: 60_000,
 });
 
+/** Tells the messages of this process from those of another. */
+const run = randomBytes(4).toString('hex');
 const accepted: string[] = [];
 const counts = { accepted: 0, refused: 0, unknown: 0 };
 const reasons = new Map<string, number>();
@@ -30,7 +33,7 @@ let stopping = false;
 let number = 0;
 
 async function send(): Promise<void> {
-  const id = `${process.pid}-${++number}`;
+  const id = `${run}-${++number}`;
   try {
     await transport.sendMail({
       from: 'sender@example.test',
@@ -60,7 +63,7 @@ async function session(): Promise<void> {
 }
 
 const running = Array.from({ length: Number(sessions) }, () => session());
-const summary = (): string => `${JSON.stringify({ ...counts, reasons: Object.fromEntries(reasons) })}\n`;
+const summary = (): string => `${JSON.stringify({ run, ...counts, reasons: Object.fromEntries(reasons) })}\n`;
 
 const http = createServer((request, response) => {
   if (request.url === '/accepted') response.end(accepted.map((id) => `${id}\n`).join(''));
