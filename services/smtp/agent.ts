@@ -162,7 +162,7 @@ export class SmtpAgent implements DeliveryHandler {
     peers.shift();
     if (cached !== undefined) return cached;
     const session = await this.#connect(first, destination, false);
-    if (session instanceof Session || !session.trouble.tlsFailed || this.#settings.tlsLevel !== 'may') return session;
+    if (session instanceof Session || !session.trouble.tlsFailed || this.#settings.tls.level !== 'may') return session;
     return this.#connect(first, destination, true);
   }
 

@@ -12,8 +12,8 @@
  *
  * Diagnostics: one line for each recipient, one for each connection that could not be made.
  *
- * Limits: TLS security levels none, may and encrypt; no SASL, no header_checks, no generic maps; 8-bit content goes as it is to a
- * server without 8BITMIME.
+ * Limits: TLS levels none, may, encrypt, verify and secure (no DANE, no fingerprints, no policy table); no SASL, no
+ * header_checks, no generic maps; 8-bit content goes as it is to a server without 8BITMIME.
  */
 import { Resolver } from '../../lib/dns/resolver.ts';
 import { deliveryAgent } from '../../lib/server/delivery-agent.ts';

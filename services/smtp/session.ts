@@ -3,9 +3,10 @@
  * section 3, RFC 2033, RFC 3207). transaction.ts sends messages over it, session-cache.ts keeps it between them.
  */
 import { ClientConnection, type ConnectTarget, isBreakdown } from '../../lib/smtp/client-connection.ts';
-import { type Reply, replyLines } from '../../lib/smtp/client-reply.ts';
+import { type Reply, replyLines, replyOnOneLine } from '../../lib/smtp/client-reply.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { Settings } from './settings.ts';
+import { describeTls, isMandatory, judgeServer, serverName } from './tls.ts';
 import {
   breakdownTrouble,
   connectTrouble,
@@ -152,20 +153,26 @@ export async function openSession(options: SessionOptions): Promise<Session | No
 
 async function greet(connection: ClientConnection, options: SessionOptions, since: number): Promise<Session | Trouble> {
   const { peer, settings } = options;
+  const { level, wrapperMode } = settings.tls;
+  if (wrapperMode) {
+    const trouble = await handshake(connection, options);
+    if (trouble !== undefined) return trouble;
+  }
   const greeting = await connection.reply(settings.heloTimeout);
   if (isBreakdown(greeting)) return breakdownTrouble(peer, greeting, 'receiving the initial server greeting');
   if (Math.floor(greeting.code / 100) !== 2) return refusal(peer, greeting, settings.skip5xxGreeting);
-  const sendEhlo = settings.alwaysSendEhlo || (!settings.neverSendEhlo && greeting.text.includes('ESMTP'));
+  const sendEhlo = settings.alwaysSendEhlo || greeting.text.includes('ESMTP');
   const features = await hello(connection, options, sendEhlo && !settings.neverSendEhlo);
   if (features instanceof Trouble) return features;
-  if (settings.tlsLevel === 'none' || options.plaintext === true) {
-    return new Session(connection, peer, features, false, since);
+  if (wrapperMode) return new Session(connection, peer, features, true, since);
+  const plain = new Session(connection, peer, features, false, since);
+  if (level === 'none' || options.plaintext === true) {
+    if (features.startTls && settings.tls.noteOffer) options.log.info(`Host offered STARTTLS: [${peer.name}]`);
+    return plain;
   }
-  if (!features.startTls) {
-    if (settings.tlsLevel === 'may') return new Session(connection, peer, features, false, since);
-    return siteTrouble('4.7.4', `TLS is required, but was not offered by host ${namedAddress(peer)}`);
-  }
-  return secure(connection, options, features, since);
+  if (features.startTls) return secure(plain, options);
+  if (!isMandatory(level)) return plain;
+  return siteTrouble('4.7.4', `TLS is required, but was not offered by host ${namedAddress(peer)}`);
 }
 
 /** EHLO, and HELO where the server does not know it; LHLO for LMTP. */
@@ -203,33 +210,48 @@ function loopTrouble(reply: Reply, options: SessionOptions): Trouble | undefined
   return messageTrouble('5.4.6', `mail for ${nexthop} loops back to myself`);
 }
 
-async function secure(
-  connection: ClientConnection,
-  options: SessionOptions,
-  offered: Features,
-  since: number,
-): Promise<Session | Trouble> {
-  const { peer, settings } = options;
+/** Changes a session to TLS by STARTTLS; where TLS is not needed and the server has second thoughts, it stays as it is. */
+async function secure(plain: Session, options: SessionOptions): Promise<Session | Trouble> {
+  const { connection, peer, since } = plain;
+  const { settings } = options;
   connection.write('STARTTLS\r\n');
   const reply = await connection.reply(settings.starttlsTimeout);
   if (isBreakdown(reply)) return breakdownTrouble(peer, reply, 'sending the STARTTLS command');
   if (Math.floor(reply.code / 100) !== 2) {
-    if (settings.tlsLevel === 'may') return new Session(connection, peer, offered, false, since);
-    return siteTrouble(
-      '4.7.4',
-      `TLS is required, but host ${namedAddress(peer)} refused to start TLS: ${reply.text.replaceAll('\n', ' ')}`,
-    );
+    if (!isMandatory(settings.tls.level)) return plain;
+    const said = replyOnOneLine(reply);
+    return siteTrouble('4.7.4', `TLS is required, but host ${namedAddress(peer)} refused to start TLS: ${said}`);
   }
-  // Neither level says anything about who the server is: an unverified certificate is as good as any.
-  const secured = await connection.startTls(
-    { rejectUnauthorized: false, minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' },
-    settings.starttlsTimeout,
-  );
-  if (typeof secured === 'string') {
-    options.log.info(`SSL_connect error to ${relayName(peer)}: ${secured}`);
-    return tlsTrouble('Cannot start TLS: handshake failure');
-  }
+  const trouble = await handshake(connection, options);
+  if (trouble !== undefined) return trouble;
   const features = await hello(connection, options, true);
   if (features instanceof Trouble) return features;
   return new Session(connection, peer, features, true, since);
+}
+
+/** The TLS handshake, and whether the server is who it should be; undefined where all is well. */
+async function handshake(connection: ClientConnection, options: SessionOptions): Promise<Trouble | undefined> {
+  const { settings, peer, log } = options;
+  const { tls } = settings;
+  const names = { hostname: peer.name, nexthop: options.nexthop };
+  const servername = serverName(tls, names);
+  const secured = await connection.startTls(
+    {
+      rejectUnauthorized: false,
+      // Which names count is decided after the handshake, by the parameters.
+      checkServerIdentity: () => undefined,
+      ...(tls.context === undefined ? {} : { secureContext: tls.context }),
+      ...(servername === undefined ? {} : { servername }),
+    },
+    settings.starttlsTimeout,
+  );
+  if (typeof secured === 'string') {
+    log.info(`SSL_connect error to ${relayName(peer)}: ${secured}`);
+    return tlsTrouble('Cannot start TLS: handshake failure');
+  }
+  const { word, problem } = judgeServer(secured, tls, names);
+  if (tls.logLevel > 0) {
+    log.info(`${word} TLS connection established to ${relayName(peer)}: ${describeTls(secured)}`);
+  }
+  return problem === undefined ? undefined : siteTrouble('4.7.5', problem);
 }

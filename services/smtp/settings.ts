@@ -4,11 +4,9 @@
  */
 import type { Configuration } from '../../lib/config/settings.ts';
 import { FatalError } from '../../lib/util/errors.ts';
+import { COMMON_TLS_PARAMETERS, compileTls, TLS_PARAMETERS, type TlsSettings } from './tls.ts';
 
 export type Protocol = 'smtp' | 'lmtp';
-
-/** What opportunistic or mandatory TLS is asked for by default. */
-export type TlsLevel = 'none' | 'may' | 'encrypt';
 
 export interface Settings {
   readonly protocol: Protocol;
@@ -53,8 +51,7 @@ export interface Settings {
   readonly reuseTime: number;
   readonly reuseCount: number;
 
-  readonly tlsLevel: TlsLevel;
-  readonly tlsConnectionReuse: boolean;
+  readonly tls: TlsSettings;
 
   readonly connectTimeout: number;
   readonly heloTimeout: number;
@@ -85,7 +82,6 @@ const MIRRORED = [
   'data_xfer_timeout',
   'defer_if_no_mx_address_found',
   'dns_support_level',
-  'enforce_tls',
   'fallback_relay',
   'host_lookup',
   'line_length_limit',
@@ -100,9 +96,7 @@ const MIRRORED = [
   'skip_quit_response',
   'starttls_timeout',
   'tcp_port',
-  'tls_connection_reuse',
-  'tls_security_level',
-  'use_tls',
+  ...TLS_PARAMETERS,
 ];
 
 const COMMON = [
@@ -116,6 +110,7 @@ const COMMON = [
   'postfleet_dns_servers',
   'proxy_interfaces',
   'queue_directory',
+  ...COMMON_TLS_PARAMETERS,
 ];
 
 const OWN: Readonly<Record<Protocol, readonly string[]>> = {
@@ -154,23 +149,6 @@ function dnsSupport(configuration: Configuration, prefix: string): { dns: boolea
   const level = configuration.text(`${prefix}dns_support_level`);
   if (level === '') return { dns: !configuration.boolean('disable_dns_lookups') };
   return { dns: level !== 'disabled' };
-}
-
-function tlsLevel(configuration: Configuration, prefix: string): TlsLevel {
-  const level = configuration.text(`${prefix}tls_security_level`);
-  switch (level) {
-    case '':
-      if (configuration.boolean(`${prefix}enforce_tls`)) return 'encrypt';
-      return configuration.boolean(`${prefix}use_tls`) ? 'may' : 'none';
-    case 'none':
-    case 'may':
-    case 'encrypt':
-      return level;
-    default:
-      throw new FatalError(
-        `${prefix}tls_security_level = ${level}: this client knows none, may and encrypt; choose one of them`,
-      );
-  }
 }
 
 function addressPreference(configuration: Configuration, prefix: string): Settings['addressPreference'] {
@@ -241,8 +219,7 @@ export function compileSettings(configuration: Configuration, protocol: Protocol
     reuseTime: milliseconds('connection_reuse_time_limit'),
     reuseCount: integer('connection_reuse_count_limit'),
 
-    tlsLevel: tlsLevel(configuration, prefix),
-    tlsConnectionReuse: boolean('tls_connection_reuse'),
+    tls: compileTls(configuration, prefix),
 
     connectTimeout: milliseconds('connect_timeout'),
     heloTimeout: configuration.seconds(lmtp ? 'lmtp_lhlo_timeout' : 'smtp_helo_timeout') * 1000,
