@@ -7,14 +7,14 @@ import type { ParameterRow } from '../parameters.ts';
 
 export const postfleet: readonly ParameterRow[] = [
   ['postfleet_active_memory', 'int', '67108864', '1048576..', '', 'qmgr', 'Octets of message content that one queue manager keeps in memory; what is above it is read again from the log when its turn comes.'],
-  ['postfleet_dns_servers', 'string', '', '', '', 'smtp', 'Name servers (address or address:port) to ask instead of those of the system; DANE needs validating ones.'],
+  ['postfleet_dns_servers', 'string', '', '', '', 'smtp smtpd', 'Name servers (address or address:port) to ask instead of those of the system; DANE needs validating ones.'],
   ['postfleet_http_listen', 'string', '', '', '', 'all', 'host:port where /livez, /readyz and /metrics are served; empty for none.'],
-  ['postfleet_inline_limit', 'int', '262144', '4096..', '', 'cleanup pickup smtpd', 'Largest message content, in bytes, that is kept in one frame of the incoming log together with its envelope.'],
+  ['postfleet_inline_limit', 'int', '262144', '4096..', '', 'bounce cleanup pickup smtpd', 'Largest message content, in bytes, that is kept in one frame of the incoming log together with its envelope.'],
   ['postfleet_lease_time', 'time', '4s', '1..', '', 'qmgr', 'How long a queue manager owns its shards without renewing the lease.'],
   ['postfleet_log_format', 'string', 'postfix', '', '', 'all', 'Form of log lines: postfix (as syslog shows them) or json.'],
   ['postfleet_log_grace', 'time', '10m', '0..', '', 'qmgr', 'How long entries of the incoming log are kept after they are no longer needed, so that a database that lost its last seconds can read them again.'],
   ['postfleet_log_grace_bytes', 'long', '1073741824', '0..', '', 'qmgr', 'Bound on the bytes that postfleet_log_grace may keep.'],
-  ['postfleet_mailbox_owner', 'string', '', '', '', 'local pipe virtual', 'Owner of all mailboxes: self (whoever runs the service), a user, or uid:gid; empty: the recipient, or the service itself where root does not run it.'],
+  ['postfleet_mailbox_owner', 'string', '', '', '', 'local virtual', 'Owner of all mailboxes: self (whoever runs the service), a user, or uid:gid; empty: the recipient, or the service itself where root does not run it.'],
   ['postfleet_nats_monitor_url', 'string', '', '', '', 'cleanup master', 'Monitoring port of the NATS server (http://host:8222): the only place that shows whether it syncs every write.'],
   ['postfleet_nats_url', 'string', '', '', '', 'all', 'Addresses of the NATS servers; empty: the embedded master starts one.'],
   ['postfleet_port_map', 'string', '', '', '', 'all', 'Other ports for inet services of master.cf, as service=port pairs: smtp=2525, submission=2587.'],

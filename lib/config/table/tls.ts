@@ -7,7 +7,7 @@
 import type { ParameterRow } from '../parameters.ts';
 
 export const tls: readonly ParameterRow[] = [
-  ['tls_append_default_CA', 'bool', 'no', '', '2.4', '', 'Trust the authorities of the system beside those configured.'],
+  ['tls_append_default_CA', 'bool', 'no', '', '2.4', 'smtp', 'Trust the authorities of the system beside those configured.'],
   ['tls_config_file', 'string', 'default', '', '', '', 'OpenSSL configuration file.'],
   ['tls_config_name', 'string', '', '', '', '', 'Name of the application in the OpenSSL configuration file.'],
   ['tls_daemon_random_bytes', 'int', '32', '1..255', '2.2', '', 'Random bytes that a service asks tlsmgr for.'],
@@ -19,9 +19,9 @@ export const tls: readonly ParameterRow[] = [
   ['tls_export_cipherlist', 'string', '', '', '2.3', '', 'OpenSSL cipher list of grade export.'],
   ['tls_fast_shutdown_enable', 'bool', 'yes', '', '3.5', '', 'End TLS without waiting for the peer\'s close.'],
   ['tls_ffdhe_auto_groups', 'string', 'ffdhe2048 ffdhe3072', '', '3.8', '', 'Groups of finite-field key exchange, best first.'],
-  ['tls_high_cipherlist', 'string', 'aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH', '', '2.3', '', 'OpenSSL cipher list of grade high.'],
+  ['tls_high_cipherlist', 'string', 'aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH', '', '2.3', 'smtp', 'OpenSSL cipher list of grade high.'],
   ['tls_low_cipherlist', 'string', '', '', '2.3', '', 'OpenSSL cipher list of grade low.'],
-  ['tls_medium_cipherlist', 'string', 'aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH', '', '2.3', '', 'OpenSSL cipher list of grade medium.'],
+  ['tls_medium_cipherlist', 'string', 'aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH', '', '2.3', 'smtp', 'OpenSSL cipher list of grade medium.'],
   ['tls_null_cipherlist', 'string', 'eNULL:!kDH:!kECDH:!aDSS:!MD5:!aNULL', '', '2.3', '', 'OpenSSL cipher list of grade null.'],
   ['tls_preempt_cipherlist', 'bool', 'no', '', '2.8', '', 'Let the server\'s order of ciphers decide.'],
   ['tls_random_bytes', 'int', '32', '1..255', '2.2', '', 'Random bytes read from tls_random_source at a time.'],
