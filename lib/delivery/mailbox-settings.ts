@@ -11,7 +11,7 @@ import type { Configuration } from '../config/settings.ts';
 import { FatalError } from '../util/errors.ts';
 import type { UserDatabase } from '../util/passwd.ts';
 import type { LockSettings } from './mailbox-order.ts';
-import { canChangeRights, type Rights } from './mailbox-writers.ts';
+import { canChangeRights, type Rights, rightsOf } from './rights.ts';
 
 /** `recipient`: each mailbox has its own owner. */
 export type MailboxOwner = 'recipient' | 'self' | Rights;
@@ -39,16 +39,6 @@ export function mailboxOwner(configuration: Configuration, users: UserDatabase):
     throw new FatalError(`postfleet_mailbox_owner = ${text}: only a service run by root can write as another user`);
   }
   return rights;
-}
-
-/** A user name, `user:group`, or `uid:gid`. */
-export function rightsOf(text: string, users: UserDatabase): Rights | undefined {
-  const [name = '', groupName] = text.split(':');
-  const number = (digits: string): number | undefined => (/^[0-9]{1,10}$/.test(digits) ? Number(digits) : undefined);
-  const user = users.user(name);
-  const uid = user?.uid ?? number(name);
-  const gid = groupName === undefined ? user?.gid : (users.group(groupName) ?? number(groupName));
-  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
 /** `locks` is the value of mailbox_delivery_lock or virtual_mailbox_lock. Unknown ones are refused. */

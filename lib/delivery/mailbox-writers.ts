@@ -9,17 +9,14 @@
  * delivery is then deferred, for its outcome is unknown.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../util/log.ts';
 import type { MailboxOrder, MailboxOutcome } from './mailbox-order.ts';
 import { type FileText, readFileText } from './read-file.ts';
+import { canChangeRights, type Rights } from './rights.ts';
+import { errorCode } from './system-error.ts';
 import { writeMailbox } from './write-mailbox.ts';
-
-/** Whose rights to work with. */
-export interface Rights {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 /** Messages to the writer process. */
 export type WriterRequest =
@@ -73,6 +70,8 @@ export class MailboxWriters implements AsyncDisposable {
   /** Reads a small file as `rights` say. */
   async readFile(rights: Rights | undefined, path: string, limit: number): Promise<FileText> {
     if (isOurselves(rights) || !canChangeRights()) return readFileText(path, limit);
+    // Most users have no such file: whether there is one, the superuser may see without a process of the user.
+    if (await isMissing(path)) return { found: 'nothing' };
     const writer = await this.#writer(rights);
     try {
       return await writer.read(path, limit);
@@ -128,13 +127,18 @@ export class MailboxWriters implements AsyncDisposable {
   }
 }
 
-function isOurselves(rights: Rights | undefined): rights is undefined {
-  return rights === undefined || (rights.uid === process.geteuid?.() && rights.gid === process.getegid?.());
+async function isMissing(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return false;
+  } catch (error) {
+    const code = errorCode(error);
+    return code === 'ENOENT' || code === 'ENOTDIR';
+  }
 }
 
-/** Can this process work with the rights of others? */
-export function canChangeRights(): boolean {
-  return process.geteuid?.() === 0;
+function isOurselves(rights: Rights | undefined): rights is undefined {
+  return rights === undefined || (rights.uid === process.geteuid?.() && rights.gid === process.getegid?.());
 }
 
 function cannotBecome(rights: Rights): MailboxOutcome {

@@ -14,7 +14,7 @@ import { type Dsn, failure } from '../mail/dsn.ts';
 import { enhancedStatusLength } from '../mail/enhanced-status.ts';
 import { printable } from '../util/log.ts';
 import { failureOf } from './failure-of.ts';
-import type { Rights } from './mailbox-writers.ts';
+import type { Rights } from './rights.ts';
 import { exitMeaning } from './sysexits.ts';
 import { errorText } from './system-error.ts';
 

@@ -2,7 +2,7 @@
  * System-wide aliases: alias_maps by the whole folded localpart, then without its extension. See aliases(5).
  * Rejects with TableError where a table cannot answer.
  */
-import type { Rights } from '../../lib/delivery/mailbox-writers.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import { quote822Local } from '../../lib/mail/quote822.ts';
 import type { LocalRecipient } from './recipient.ts';
 import type { LocalSettings } from './settings.ts';

@@ -9,7 +9,7 @@
 import { existsSync } from 'node:fs';
 import type { DeliveryRecipient, DeliveryRequest } from '../../lib/clients/protocols.ts';
 import { exportedEnvironment } from '../../lib/config/environment.ts';
-import type { Rights } from '../../lib/delivery/mailbox-writers.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import type { Command } from '../../lib/delivery/run-command.ts';
 import type { User } from '../../lib/util/passwd.ts';
 import { expandForRecipient, keepOnly } from './macros.ts';

@@ -9,9 +9,9 @@ import type { DeliveryRecipient, DeliveryRequest, RecipientStatus } from '../../
 import { DeliveryStatus, Unavailable } from '../../lib/clients/protocols.ts';
 import { failureOf } from '../../lib/delivery/failure-of.ts';
 import type { MailboxOrder } from '../../lib/delivery/mailbox-order.ts';
-import { canChangeRights, type Rights } from '../../lib/delivery/mailbox-writers.ts';
 import { maildirName } from '../../lib/delivery/maildir.ts';
 import { copyContent, deliveryHead } from '../../lib/delivery/message-copy.ts';
+import { canChangeRights, type Rights } from '../../lib/delivery/rights.ts';
 import { runCommand } from '../../lib/delivery/run-command.ts';
 import { type Dsn, failure, success } from '../../lib/mail/dsn.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';

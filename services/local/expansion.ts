@@ -13,8 +13,9 @@
  */
 import type { DeliveryRecipient, TrivialRewrite } from '../../lib/clients/protocols.ts';
 import { failureOf } from '../../lib/delivery/failure-of.ts';
-import type { MailboxWriters, Rights } from '../../lib/delivery/mailbox-writers.ts';
+import type { MailboxWriters } from '../../lib/delivery/mailbox-writers.ts';
 import type { Message } from '../../lib/delivery/message.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import type { Dsn } from '../../lib/mail/dsn.ts';
 import { ResolveFlag } from '../../lib/mail/resolve-flag.ts';
 import { TableError } from '../../lib/tables/table.ts';

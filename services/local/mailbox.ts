@@ -10,7 +10,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { failureOf } from '../../lib/delivery/failure-of.ts';
 import type { MailboxOrder, MailboxOutcome } from '../../lib/delivery/mailbox-order.ts';
-import type { Rights } from '../../lib/delivery/mailbox-writers.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import { type Dsn, success } from '../../lib/mail/dsn.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
 import type { User } from '../../lib/util/passwd.ts';

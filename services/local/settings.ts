@@ -1,7 +1,7 @@
 /** What local(8) reads from main.cf, compiled once, and the tables that it opens. */
 import type { LockSettings } from '../../lib/delivery/mailbox-order.ts';
-import { lockSettings, type MailboxOwner, mailboxOwner, rightsOf } from '../../lib/delivery/mailbox-settings.ts';
-import { canChangeRights, type Rights } from '../../lib/delivery/mailbox-writers.ts';
+import { lockSettings, type MailboxOwner, mailboxOwner } from '../../lib/delivery/mailbox-settings.ts';
+import { canChangeRights, type Rights, rightsOf } from '../../lib/delivery/rights.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import { Maps } from '../../lib/tables/maps.ts';

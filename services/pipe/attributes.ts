@@ -3,8 +3,7 @@
  * Throws FatalError naming the attribute and what was expected.
  */
 import { namesIn } from '../../lib/config/expand.ts';
-import { rightsOf } from '../../lib/delivery/mailbox-settings.ts';
-import { canChangeRights, type Rights } from '../../lib/delivery/mailbox-writers.ts';
+import { canChangeRights, type Rights, rightsOf } from '../../lib/delivery/rights.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { UserDatabase } from '../../lib/util/passwd.ts';
 import { MACROS } from './macros.ts';

@@ -2,7 +2,7 @@
  * Where the mailbox of a recipient is, and whose it is: virtual_mailbox_maps, virtual_uid_maps and virtual_gid_maps,
  * searched by `user+extension@domain`, `user@domain`, `@domain`. See virtual(8), TABLE SEARCH ORDER.
  */
-import type { Rights } from '../../lib/delivery/mailbox-writers.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import { type Dsn, failure } from '../../lib/mail/dsn.ts';
 import { type AddressStrategy, findAddress } from '../../lib/tables/address-lookup.ts';
 import type { Maps } from '../../lib/tables/maps.ts';

@@ -16,10 +16,11 @@ import type { DeliveryRecipient, DeliveryRequest } from '../../lib/clients/proto
 import { failureOf } from '../../lib/delivery/failure-of.ts';
 import type { MailboxOrder } from '../../lib/delivery/mailbox-order.ts';
 import { MAILBOX_PARAMETERS } from '../../lib/delivery/mailbox-settings.ts';
-import { MailboxWriters, type Rights } from '../../lib/delivery/mailbox-writers.ts';
+import { MailboxWriters } from '../../lib/delivery/mailbox-writers.ts';
 import { maildirName } from '../../lib/delivery/maildir.ts';
 import { Message } from '../../lib/delivery/message.ts';
 import { deliveryHead } from '../../lib/delivery/message-copy.ts';
+import type { Rights } from '../../lib/delivery/rights.ts';
 import { failure, success } from '../../lib/mail/dsn.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { type DeliveryHandler, deliveryAgent } from '../../lib/server/delivery-agent.ts';
