@@ -83,3 +83,19 @@ test('outcomes are forgotten by count and by age', async () => {
   now = 1000;
   assert.equal(await ask('c'), 'made');
 });
+
+test('outcomes are forgotten also when nothing comes after them', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  const attempts = new Attempts({ limit: 10, timeLimit: 1000 }, () => now);
+  const sent = async () => outcome(DeliveryStatus.SENT);
+  await attempts.run(request(1, 1, 'a'), sent);
+  now = 600;
+  await attempts.run(request(1, 1, 'b'), sent);
+  now = 1000;
+  t.mock.timers.tick(1000);
+  assert.equal(attempts.size, 1);
+  now = 2000;
+  t.mock.timers.tick(1000);
+  assert.equal(attempts.size, 0);
+});

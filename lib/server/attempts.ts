@@ -38,6 +38,8 @@ export class Attempts {
   readonly #underWay = new Map<string, Promise<DeliveryReply>>();
   /** In the order of their ends: the oldest comes first. */
   readonly #outcomes = new Map<string, Outcome>();
+  /** Forgets outcomes also when no others come after them. */
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(limits: AttemptLimits = ATTEMPT_LIMITS, now: () => number = () => performance.now()) {
     this.#limits = limits;
@@ -83,12 +85,28 @@ export class Attempts {
   }
 
   #remember(id: string, reply: DeliveryReply): void {
-    const at = this.#now();
     this.#outcomes.delete(id);
-    this.#outcomes.set(id, { reply, at });
-    for (const [oldest, outcome] of this.#outcomes) {
-      if (this.#outcomes.size <= this.#limits.limit && at - outcome.at < this.#limits.timeLimit) break;
-      this.#outcomes.delete(oldest);
+    this.#outcomes.set(id, { reply, at: this.#now() });
+    if (this.#outcomes.size > this.#limits.limit) this.#outcomes.delete(this.#outcomes.keys().next().value!);
+    if (this.#sweep !== undefined) return;
+    this.#sweep = setTimeout(() => this.#forgetOld(), this.#limits.timeLimit);
+    this.#sweep.unref();
+  }
+
+  #forgetOld(): void {
+    this.#sweep = undefined;
+    const now = this.#now();
+    for (const [id, outcome] of this.#outcomes) {
+      if (now - outcome.at < this.#limits.timeLimit) break;
+      this.#outcomes.delete(id);
     }
+    if (this.#outcomes.size === 0) return;
+    this.#sweep = setTimeout(() => this.#forgetOld(), this.#limits.timeLimit);
+    this.#sweep.unref();
+  }
+
+  /** How many outcomes are remembered. */
+  get size(): number {
+    return this.#outcomes.size;
   }
 }
