@@ -9,7 +9,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Configuration } from '../config/settings.ts';
 import { natsServers, withoutPassword } from '../server/nats-servers.ts';
-import { loginSenderMatch } from '../tables/login-sender.ts';
+import { mayUseSender } from '../tables/login-sender.ts';
 import { StringList } from '../tables/match-list.ts';
 import { openMaps } from '../tables/open.ts';
 import { type TableContext, TableError } from '../tables/table.ts';
@@ -122,13 +122,11 @@ async function isAllowedSender(
   context: TableContext,
 ): Promise<boolean> {
   await using maps = await openMaps('local_login_sender_maps', specs, context);
-  const match = await loginSenderMatch(maps, login, sender, {
-    delimiters: configuration.text('recipient_delimiter'),
+  return await mayUseSender(maps, login, sender, {
+    recipientDelimiter: configuration.text('recipient_delimiter'),
     nullSender: configuration.text('empty_address_local_login_sender_maps_lookup_key'),
     wildcard: '*',
   });
-  if (match === 'retry') throw new TableError('local_login_sender_maps lookup error');
-  return match === 'found';
 }
 
 /** Passes content on and throws where it grows beyond message_size_limit; 0 is no limit. */
