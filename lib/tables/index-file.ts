@@ -6,8 +6,9 @@
  * UTF-8, padded to 8 bytes); a hash table of slots of 8 bytes, hash and place of the record in units of 8 bytes, at
  * most half full, searched linearly. Place 0 is an empty slot, since the header is there.
  *
- * A lookup reads a run of slots and, where a hash agrees, one record. Small files are kept in memory; large ones are
- * read in place, so a million rows cost no memory of the process and their pages are shared by all processes.
+ * A lookup reads a run of slots and, where a hash agrees, one record. Small files are kept in memory; of large ones the
+ * slots are (16 MB for a million rows) and records are read in place, so their pages are shared by all processes and a
+ * key that is absent costs no system call. Very large ones are read in place entirely.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decodeBytes, encodeBytes } from '../util/byte-text.ts';
@@ -21,6 +22,7 @@ export const GONE = 0x80000000;
 export const MAGIC = 0x31584950; // "PIX1"
 
 const KEEP_IN_MEMORY = 16 * 1024 * 1024;
+const KEEP_SLOTS = 64 * 1024 * 1024;
 const SLOTS_PER_READ = 8;
 const RECORD_GUESS = 512;
 
@@ -91,7 +93,8 @@ export class IndexReader {
   readonly header: IndexHeader;
   readonly #fd: number;
   readonly #memory: Buffer | undefined;
-  readonly #slots = Buffer.alloc(SLOTS_PER_READ * SLOT_SIZE);
+  /** The slots that were read last: all of them, or a run. */
+  #run: { words: Uint32Array; first: number } = { words: new Uint32Array(0), first: 0 };
   readonly #record = Buffer.alloc(RECORD_GUESS);
   #open = true;
 
@@ -102,6 +105,8 @@ export class IndexReader {
       const { size } = fstatSync(this.#fd);
       this.header = decodeHeader(this.#readAt(0, HEADER_SIZE), size);
       this.#memory = size <= KEEP_IN_MEMORY ? this.#readAt(0, size) : undefined;
+      const { slots } = this.header;
+      if (slots * SLOT_SIZE <= KEEP_SLOTS) this.#run = { words: this.#readWords(0, slots), first: 0 };
     } catch (error) {
       closeSync(this.#fd);
       throw error;
@@ -111,29 +116,36 @@ export class IndexReader {
 
   get(key: string): string | undefined {
     const hash = hashKey(key);
-    const mask = this.header.slots - 1;
-    let slot = hash & mask;
-    for (let seen = 0; seen <= mask; ) {
-      const run = Math.min(SLOTS_PER_READ, this.header.slots - slot);
-      const bytes = this.#slotRun(slot, run);
-      for (let at = 0; at < run; at++) {
-        const place = bytes.readUInt32LE(at * SLOT_SIZE + 4);
-        if (place === 0) return undefined;
-        if (bytes.readUInt32LE(at * SLOT_SIZE) !== hash) continue;
-        const value = this.#valueAt(place * 8, key);
-        if (value !== undefined) return value;
-      }
-      seen += run;
-      slot = (slot + run) & mask;
+    const { slots } = this.header;
+    const mask = slots - 1;
+    for (let seen = 0, slot = hash & mask; seen < slots; seen++, slot = (slot + 1) & mask) {
+      const { words, first } = this.#slotWords(slot);
+      const at = (slot - first) * 2;
+      const place = words[at + 1]!;
+      if (place === 0) return undefined;
+      if (words[at] !== hash) continue;
+      const value = this.#valueAt(place * 8, key);
+      if (value !== undefined) return value;
     }
     return undefined;
   }
 
-  #slotRun(slot: number, run: number): Buffer {
+  /** Words of the hash table that hold a slot, and the number of the first slot among them. */
+  #slotWords(slot: number): { words: Uint32Array; first: number } {
+    if (this.#run.words.length === this.header.slots * 2) return this.#run;
+    const { words, first } = this.#run;
+    if (slot >= first && slot < first + words.length / 2) return this.#run;
+    const count = Math.min(SLOTS_PER_READ, this.header.slots - slot);
+    this.#run = { words: this.#readWords(slot, count), first: slot };
+    return this.#run;
+  }
+
+  #readWords(slot: number, count: number): Uint32Array {
     const offset = this.header.slotsAt + slot * SLOT_SIZE;
-    if (this.#memory !== undefined) return this.#memory.subarray(offset, offset + run * SLOT_SIZE);
-    readSync(this.#fd, this.#slots, 0, run * SLOT_SIZE, offset);
-    return this.#slots;
+    const bytes = this.#memory?.subarray(offset, offset + count * SLOT_SIZE) ?? this.#readAt(offset, count * SLOT_SIZE);
+    const words = new Uint32Array(count * 2);
+    for (let at = 0; at < words.length; at++) words[at] = bytes.readUInt32LE(at * 4);
+    return words;
   }
 
   /** The value of the record, undefined where its key is another. */

@@ -62,12 +62,19 @@ export class PostgresRows implements IndexedRows {
 
   async #follow(): Promise<void> {
     const { signal, warn } = this.#options;
+    let complained = false;
     while (!signal.aborted) {
       try {
-        await this.#listen();
+        await this.#listen(() => {
+          if (complained) warn('lookup tables: the database is back');
+          complained = false;
+        });
       } catch (error) {
         if (signal.aborted) return;
-        warn(`lookup tables: lost the database, the present copies stay in use: ${(error as Error).message}`);
+        // One line for each time that it goes away.
+        if (!complained)
+          warn(`lookup tables: lost the database, the present copies stay in use: ${(error as Error).message}`);
+        complained = true;
       }
       // An aborted pause ends the loop by its condition.
       await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
@@ -75,7 +82,7 @@ export class PostgresRows implements IndexedRows {
   }
 
   /** Listens until the connection breaks or the process ends. */
-  async #listen(): Promise<void> {
+  async #listen(connected: () => void): Promise<void> {
     const { connectionString, signal } = this.#options;
     const client = new pg.Client({ connectionString, keepAlive: true, application_name: 'postfleet tables' });
     const { promise: lost, reject } = Promise.withResolvers<never>();
@@ -88,6 +95,7 @@ export class PostgresRows implements IndexedRows {
       await client.connect();
       client.on('notification', ({ payload }) => this.#announce(payload ?? ''));
       await client.query('listen lookup_table');
+      connected();
       for (;;) {
         await Promise.race([this.#compareVersions(client), lost]);
         await Promise.race([delay(CHECK_MS, undefined, { signal, ref: false }), lost]);

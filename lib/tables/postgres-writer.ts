@@ -30,7 +30,7 @@ export async function openPostgresWriter(
 ): Promise<TableWriter> {
   const client = await pool.connect();
   try {
-    await client.query("begin; set local postfleet.bulk = 'on'");
+    await client.query("begin; set local postfleet.bulk = 'on'; set local work_mem = '64MB'");
     await client.query(
       'create temporary table incoming (ordinal bigint generated always as identity, key text collate "C", value text) on commit drop',
     );
@@ -110,29 +110,62 @@ class PostgresWriter implements TableWriter {
   async commit(): Promise<void> {
     await this.#endCopy();
     await this.#client.query('analyze incoming');
-    await this.#warnOfDuplicates();
-    if (this.#options.mode === 'create') await this.#deleteOthers();
-    await this.#store();
+    await this.#settleDuplicates();
+    // A table's first rows need no comparison.
+    const { rowCount: known } = await this.#client.query('select from lookup_row where table_id = $1 limit 1', [
+      this.#table,
+    ]);
+    if (known !== 0) await this.#compare();
+    const added = await this.#client.query(
+      `insert into lookup_row (table_id, key, value, version)
+       select $1::bigint, key, value, $2::bigint from incoming i
+       where $3 or not exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)`,
+      [this.#table, this.#version, known === 0],
+    );
+    this.#changed += added.rowCount ?? 0;
     if (this.#changed > 0) await this.#publish();
     await this.#client.query('commit');
     this.#done = true;
     this.#client.release();
   }
 
-  /** In the text itself, and in a change also with what the table has. */
-  async #warnOfDuplicates(): Promise<void> {
-    if (this.#options.duplicates !== 'warn') return;
-    const inText = `select key, min(ordinal) as ordinal from incoming group by key having count(*) > 1`;
-    const inTable = `select key, ordinal from incoming i where exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)`;
-    const both = this.#options.mode === 'change' ? `${inText} union ${inTable}` : `${inText} order by ordinal`;
-    const found = await this.#client.query<{ key: string }>(
-      `select distinct key from (${both}) as d where $1::bigint is not null limit ${MAX_NAMED_DUPLICATES + 1}`,
-      [this.#table],
+  /** Of the same key in one text the first counts, or with -r the last; the others are reported and go. */
+  async #settleDuplicates(): Promise<void> {
+    const { duplicates } = this.#options;
+    const keep = duplicates === 'replace' ? 'max' : 'min';
+    const { rows } = await this.#client.query<{ key: string }>(
+      `with twice as (select key, ${keep}(ordinal) as keep from incoming group by key having count(*) > 1)
+       delete from incoming i using twice t where i.key = t.key and i.ordinal <> t.keep returning i.key`,
     );
-    for (const { key } of found.rows.slice(0, MAX_NAMED_DUPLICATES))
+    if (duplicates === 'warn') this.#warnOf(new Set(rows.map(({ key }) => key)));
+  }
+
+  #warnOf(keys: ReadonlySet<string>): void {
+    for (const key of [...keys].slice(0, MAX_NAMED_DUPLICATES)) {
       this.#options.warn(`${this.label}: duplicate entry: "${key}"`);
-    if (found.rows.length > MAX_NAMED_DUPLICATES)
-      this.#options.warn(`${this.label}: more duplicate entries are not shown`);
+    }
+    const more = keys.size - MAX_NAMED_DUPLICATES;
+    if (more > 0) this.#options.warn(`${this.label}: ${more} more duplicate entries`);
+  }
+
+  async #compare(): Promise<void> {
+    const { mode, duplicates } = this.#options;
+    if (mode === 'create') await this.#deleteOthers();
+    if (mode === 'change' && duplicates !== 'replace') {
+      if (duplicates === 'ignore') return;
+      const { rows } = await this.#client.query<{ key: string }>(
+        'select key from incoming i where exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)',
+        [this.#table],
+      );
+      this.#warnOf(new Set(rows.map(({ key }) => key)));
+      return;
+    }
+    const updated = await this.#client.query(
+      `update lookup_row r set value = i.value, version = $2 from incoming i
+       where r.table_id = $1 and r.key = i.key and r.value <> i.value`,
+      [this.#table, this.#version],
+    );
+    this.#changed += updated.rowCount ?? 0;
   }
 
   /** Rows that are not in the new text go; their keys are remembered for copies of an older version. */
@@ -154,28 +187,11 @@ class PostgresWriter implements TableWriter {
     }
   }
 
-  async #store(): Promise<void> {
-    const { mode, duplicates } = this.#options;
-    // Of the same key in one text the first counts, or with -r the last.
-    const order = duplicates === 'replace' ? 'desc' : 'asc';
-    const keepsOld = mode === 'change' && duplicates !== 'replace';
-    const onConflict = keepsOld
-      ? 'do nothing'
-      : 'do update set value = excluded.value, version = excluded.version where lookup_row.value <> excluded.value';
-    const stored = await this.#client.query(
-      `insert into lookup_row (table_id, key, value, version)
-       select distinct on (key) $1::bigint, key, value, $2::bigint from incoming order by key, ordinal ${order}
-       on conflict (table_id, key) ${onConflict}`,
-      [this.#table, this.#version],
-    );
-    this.#changed += stored.rowCount ?? 0;
+  async #publish(): Promise<void> {
+    const oldest = this.#version - REMEMBERED_VERSIONS;
     await this.#client.query('delete from lookup_deleted d using incoming i where d.table_id = $1 and d.key = i.key', [
       this.#table,
     ]);
-  }
-
-  async #publish(): Promise<void> {
-    const oldest = this.#version - REMEMBERED_VERSIONS;
     await this.#client.query('delete from lookup_deleted where table_id = $1 and version <= $2', [this.#table, oldest]);
     await this.#client.query(
       'update lookup_table set version = $2, changed_at = now(), deletions_from = greatest(deletions_from, $3) where id = $1',

@@ -27,8 +27,8 @@ export class MatchTimeoutError extends Error {
   override readonly name = 'MatchTimeoutError';
 }
 
-/** A second is thousands of times what a usual match takes. */
-const TIME_LIMIT_MS = 1000;
+/** For backtracking, a second is thousands of times what a usual match takes. The linear engine ends by itself. */
+const TIME_LIMIT_MS = { v8: 1000, re2: 30_000 } as const;
 const MAX_WAITING = 1000;
 
 interface Waiting {
@@ -70,11 +70,12 @@ function next(): void {
   const thread = startedWorker();
   thread.ref();
   thread.postMessage(running.request);
+  const limit = TIME_LIMIT_MS[running.request.engine];
   timer = setTimeout(() => {
     void thread.terminate();
     worker = undefined;
-    finish((entry) => entry.reject(new MatchTimeoutError(`no answer within ${TIME_LIMIT_MS} ms`)));
-  }, TIME_LIMIT_MS);
+    finish((entry) => entry.reject(new MatchTimeoutError(`no answer within ${limit} ms`)));
+  }, limit);
 }
 
 function startedWorker(): Worker {
