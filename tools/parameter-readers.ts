@@ -30,8 +30,8 @@ const derivedFrom: Readonly<Record<string, readonly string[]>> = {
   mynetworks: ['mynetworks_style', 'inet_interfaces', 'inet_protocols'],
 };
 
-/** Set by whoever starts a process, and open to every expression. */
-const ofProcess = ['config_directory', 'process_id', 'process_name', 'service_name'];
+/** Facts of the process and the program, which any expression may use. */
+const ofProcess = ['config_directory', 'mail_release_date', 'process_id', 'process_name', 'service_name'];
 
 interface Source {
   readonly names: readonly string[];

@@ -6,6 +6,36 @@
 
 export const noEffect: readonly { readonly reason: string; readonly names: readonly string[] }[] = [
   {
+    reason: 'Queue ids always have the long form, which is never used twice.',
+    names: ['enable_long_queue_ids'],
+  },
+  {
+    reason: 'The deferred recipients of a site are found by one query; there are no logs of sites to refresh or purge.',
+    names: ['fast_flush_purge_time', 'fast_flush_refresh_time'],
+  },
+  {
+    reason:
+      'Each delivery agent keeps its connections itself and is asked by the queue manager for the same destinations.',
+    names: [
+      'connection_cache_protocol_timeout',
+      'connection_cache_service_name',
+      'connection_cache_status_update_time',
+      'connection_cache_ttl_limit',
+    ],
+  },
+  {
+    reason: 'There are no terminals of local users on this host to notify.',
+    names: ['biff'],
+  },
+  {
+    reason: 'Services hold no lock files with process numbers; the lease of a shard is a row in Postgres.',
+    names: ['process_id_directory'],
+  },
+  {
+    reason: 'DNS is asked by a client of this project that reads the time to live of negative answers itself.',
+    names: ['dns_ncache_ttl_fix_enable'],
+  },
+  {
     reason:
       "Indexed tables are rows in Postgres or a local index of this project's own; no Berkeley DB or LMDB library reads them, so its buffer sizes and its migration tools have nothing to work on.",
     names: [

@@ -54,7 +54,7 @@ export const system: readonly ParameterRow[] = [
   ['local_login_sender_maps', 'string', 'static:*', '', '3.6', 'postdrop sendmail', 'Sender addresses that a local user may give to sendmail.'],
   ['mail_name', 'string', 'Postfix', '', '', 'bounce cleanup pickup smtpd', 'Name shown in Received: headers and banners.'],
   ['mail_owner', 'string', 'postfix', '', '', 'pipe', 'Unprivileged account that owns the queue.'],
-  ['mail_release_date', 'string', '20260821', '', '', '', 'Date of the Postfix version whose behaviour this is.'],
+  ['mail_release_date', 'string', '20260821', '', '', 'all', 'Date of the Postfix version whose behaviour this is.'],
   ['mail_version', 'string', '3.12-20260821', '', '', 'master', 'The Postfix version whose behaviour this is.'],
   ['maillog_file', 'string', '', '', '3.4', '', 'File that receives logs instead of syslog.'],
   ['maillog_file_compressor', 'string', 'gzip', '', '3.4', '', 'Program that compresses a rotated log file.'],
