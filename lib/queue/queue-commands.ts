@@ -28,11 +28,11 @@ import { readStoredMessage } from './stored-message.ts';
 /** main.cf parameters that these requests read. */
 export const QUEUE_COMMAND_PARAMETERS = ['empty_address_recipient'] as const;
 
-const MESSAGES_PER_PAGE = 200;
+const MESSAGES_PER_PAGE = 500;
 /** More recipients of a message follow in items of the same queue id. */
-const RECIPIENTS_PER_ITEM = 500;
+const RECIPIENTS_PER_ITEM = 100;
 const FLUSH_BATCH = 5000;
-const DELETE_BATCH = 500;
+const DELETE_BATCH = 1000;
 /** A NOTIFY carries less than 8000 octets; a queue id has at most 64. */
 const IDS_PER_NOTIFY = 100;
 const CHANNEL = 'postfleet_queue';

@@ -7,7 +7,7 @@
  *
  * Logs `QUEUEID: removed` as postsuper for each message that is deleted on request.
  *
- * Limits: a message is shown as "active" once any of the first 500 recipients is being delivered to.
+ * Limits: a message is shown as "active" once any of the first 100 recipients is being delivered to.
  * @see showq(8), postqueue(1), postsuper(1)
  */
 import { createQueueCommands, QUEUE_COMMAND_PARAMETERS } from '../../lib/queue/queue-commands.ts';
