@@ -249,7 +249,7 @@ class Writer {
     this.#send({ id, kind: 'read', path, limit });
     const answer = await reply;
     if (answer?.kind === 'read') return answer.text;
-    return { found: 'error', reason: 'the mailbox writer ended unexpectedly' };
+    return { found: 'error', reason: 'the mailbox writer ended unexpectedly', temporary: true };
   }
 
   /** Ends when there is no more work for a while. */

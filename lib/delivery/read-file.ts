@@ -6,7 +6,10 @@ import { errorCode, errorText } from './system-error.ts';
 export type FileText =
   | { readonly found: 'file'; readonly data: Buffer; readonly uid: number; readonly writableByAll: boolean }
   | { readonly found: 'nothing' }
-  | { readonly found: 'error'; readonly reason: string };
+  /** `temporary`: nobody has to change anything for it to work another time. */
+  | { readonly found: 'error'; readonly reason: string; readonly temporary: boolean };
+
+const LASTING = new Set(['EACCES', 'EPERM', 'ELOOP', 'EISDIR', 'ENXIO', 'ENAMETOOLONG']);
 
 /** Reads a regular file of at most `limit` bytes. A missing one, or one below a missing or closed directory, is `nothing`. */
 export async function readFileText(path: string, limit: number): Promise<FileText> {
@@ -18,17 +21,18 @@ export async function readFileText(path: string, limit: number): Promise<FileTex
     const code = errorCode(error);
     if (code === undefined) throw error;
     if (code === 'ENOENT' || code === 'ENOTDIR') return { found: 'nothing' };
-    return { found: 'error', reason: `cannot open file ${path}: ${errorText(error)}` };
+    return { found: 'error', reason: `cannot open file ${path}: ${errorText(error)}`, temporary: !LASTING.has(code) };
   }
   try {
     const stat = await handle.stat();
-    if (!stat.isFile()) return { found: 'error', reason: `${path} is not a regular file` };
-    if (stat.size > limit) return { found: 'error', reason: `file ${path} is larger than ${limit} bytes` };
+    if (!stat.isFile()) return { found: 'error', reason: `${path} is not a regular file`, temporary: false };
+    if (stat.size > limit)
+      return { found: 'error', reason: `file ${path} is larger than ${limit} bytes`, temporary: false };
     const data = await readAll(handle, stat.size);
     return { found: 'file', data, uid: stat.uid, writableByAll: (stat.mode & 0o002) !== 0 };
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
-    return { found: 'error', reason: `cannot read file ${path}: ${errorText(error)}` };
+    return { found: 'error', reason: `cannot read file ${path}: ${errorText(error)}`, temporary: true };
   } finally {
     await handle.close();
   }

@@ -18,11 +18,12 @@ import type { ServiceContext } from '../../lib/server/context.ts';
 import { type DeliveryReport, TraceFlag } from '../../lib/server/delivery-report.ts';
 import { TableError } from '../../lib/tables/table.ts';
 import { makeCommand } from './command.ts';
-import { type Action, type ExpansionParts, type Plan, planDelivery, planRelay } from './expansion.ts';
+import { type ExpansionParts, planDelivery, planRelay } from './expansion.ts';
 import { forward } from './forward.ts';
 import { expandForRecipient } from './macros.ts';
 import { chooseMethod, fileDsn, mailboxDsn, mailboxRights, unknownUser } from './mailbox.ts';
 import { passTo } from './pass.ts';
+import type { Action, Plan } from './plan.ts';
 
 const RELAY = 'local';
 

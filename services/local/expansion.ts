@@ -15,61 +15,22 @@ import type { DeliveryRecipient, TrivialRewrite } from '../../lib/clients/protoc
 import { failureOf } from '../../lib/delivery/failure-of.ts';
 import type { MailboxWriters } from '../../lib/delivery/mailbox-writers.ts';
 import type { Message } from '../../lib/delivery/message.ts';
-import type { Rights } from '../../lib/delivery/rights.ts';
-import type { Dsn } from '../../lib/mail/dsn.ts';
 import { ResolveFlag } from '../../lib/mail/resolve-flag.ts';
 import { TableError } from '../../lib/tables/table.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { User, UserDatabase } from '../../lib/util/passwd.ts';
 import { findAlias, lookupAlias } from './alias.ts';
 import { type Destination, parseDestinationLines, parseDestinations } from './destination.ts';
-import { expandForRecipient } from './macros.ts';
+import { readForwardFile } from './forward-file.ts';
+import type { Plan, Situation } from './plan.ts';
 import { type LocalRecipient, localRecipient } from './recipient.ts';
-import type { LocalSettings, Origin } from './settings.ts';
+import type { LocalSettings } from './settings.ts';
 
 const MAXIMUM_DEPTH = 100;
-/** Bytes of a .forward file, and of an :include: file. */
-const FORWARD_LIMIT = 262_144;
+/** Octets of an :include: file. */
 const INCLUDE_LIMIT = 16_777_216;
 /** A list that is longer is not searched for a member that is to be delivered here. */
 const RESOLVE_LIMIT = 1000;
-
-/** On whose behalf, and how it came to that. */
-export interface Situation {
-  readonly sender: string;
-  /** An owner- alias is in force. */
-  readonly owned: boolean;
-  /** Where the destination stood; undefined for the recipient of the request. */
-  readonly origin: Origin | undefined;
-  /** Rights of the user or file that named the destination; undefined for default_privs. */
-  readonly rights: Rights | undefined;
-  /** Names of the aliases that are being expanded, outermost first. */
-  readonly aliases: readonly string[];
-  /** .forward files that are being expanded. */
-  readonly forwards: readonly string[];
-  readonly depth: number;
-  /** For Delivered-To:. */
-  readonly deliveredTo: string;
-}
-
-/** Something to be done here. */
-export type Action = {
-  readonly recipient: LocalRecipient;
-  readonly situation: Situation;
-  readonly user: User | undefined;
-} & (
-  | { readonly kind: 'mailbox' }
-  | { readonly kind: 'command'; readonly command: string }
-  | { readonly kind: 'file'; readonly path: string }
-);
-
-export interface Plan {
-  readonly actions: Action[];
-  /** Addresses to forward to, by envelope sender. */
-  readonly forwards: Map<string, Set<string>>;
-  /** What cannot be done, and for which address. */
-  readonly failures: { readonly address: string; readonly dsn: Dsn }[];
-}
 
 export interface ExpansionParts {
   readonly settings: LocalSettings;
@@ -81,13 +42,6 @@ export interface ExpansionParts {
   readonly transport: string;
   readonly message: Message;
   readonly signal: AbortSignal;
-}
-
-interface ForwardFile {
-  readonly path: string;
-  readonly destinations: readonly Destination[];
-  /** The name of the file holds the extension. */
-  readonly extensionMatched: boolean;
 }
 
 /** Expands one recipient of a request. */
@@ -213,7 +167,11 @@ class Expansion {
 
   async #deliverToUser(recipient: LocalRecipient, situation: Situation): Promise<void> {
     const user = this.#parts.users.user(recipient.user);
-    const forward = user === undefined ? undefined : await this.#readForward(recipient, user);
+    const forward = user === undefined ? undefined : await readForwardFile(this.#parts, recipient, user);
+    if (forward === 'later') {
+      this.#fail(recipient, '4.3.0', `cannot read the .forward file of ${recipient.user}`);
+      return;
+    }
     // A file that is being expanded names its own user: that stands for the mailbox.
     if (user === undefined || forward === undefined || situation.forwards.includes(forward.path)) {
       this.#addMailbox(recipient, user, situation);
@@ -235,34 +193,6 @@ class Expansion {
   #addMailbox(recipient: LocalRecipient, user: User | undefined, situation: Situation): void {
     if (!this.#firstTime(`mailbox ${recipient.user}`)) return;
     this.plan.actions.push({ kind: 'mailbox', recipient, user, situation });
-  }
-
-  /** The first file of forward_path that is there; undefined where none is, or it is empty, or it cannot be trusted. */
-  async #readForward(recipient: LocalRecipient, user: User): Promise<ForwardFile | undefined> {
-    const { settings, writers, log } = this.#parts;
-    const rights = settings.owner === 'recipient' ? { uid: user.uid, gid: user.gid } : undefined;
-    for (const pattern of settings.forwardPath.split(/[,\s]+/)) {
-      const path = expandForRecipient(pattern, recipient, user, settings.forwardFilter);
-      if (!path.startsWith('/') || (pattern.includes('home') && user.home === '')) continue;
-      const file = await writers.readFile(rights, path, FORWARD_LIMIT);
-      if (file.found === 'nothing') continue;
-      if (file.found === 'error') {
-        log.warning(file.reason);
-        continue;
-      }
-      if (file.writableByAll || (file.uid !== user.uid && file.uid !== 0)) {
-        log.warning(`file ${path} is ${file.writableByAll ? 'world writable' : `not owned by ${user.name}`}: not used`);
-        continue;
-      }
-      const destinations = parseDestinationLines(file.data.toString('utf8'));
-      if (destinations.length === 0) return undefined;
-      return {
-        path,
-        destinations,
-        extensionMatched: pattern.includes('extension') && recipient.extension !== undefined,
-      };
-    }
-    return undefined;
   }
 
   /** The destinations of one alias, .forward or :include: file. */
