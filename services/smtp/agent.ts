@@ -86,6 +86,7 @@ export class SmtpAgent implements DeliveryHandler {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sessions.close();
     this.#closeAll();
+    await this.#settings.sasl.byName[Symbol.asyncDispose]();
   }
 
   #closeAll(): void {
@@ -119,7 +120,7 @@ export class SmtpAgent implements DeliveryHandler {
       // Whichever server of the destination worked last will do for a beginning; after that each has its turn.
       const session =
         (tried === 0 ? this.#cachedForDestination(destination, peers) : undefined) ??
-        (await this.#nextSession(destination, peers));
+        (await this.#nextSession(destination, peers, delivery.request.sender));
       delivery.report.connected();
       if (session instanceof Session) {
         const exhausted = mxSessionLimit > 0 && progress.sessions + 1 >= mxSessionLimit;
@@ -155,24 +156,26 @@ export class SmtpAgent implements DeliveryHandler {
   }
 
   /** A session with the next server, which is no longer among `peers` afterwards. */
-  async #nextSession(destination: Destination, peers: Peer[]): Promise<Session | NoSession> {
+  async #nextSession(destination: Destination, peers: Peer[], sender: string): Promise<Session | NoSession> {
     const first = peers[0]!;
     const cached = this.#sessions.takeForEndpoint(endpointKey(first));
     if (cached !== undefined) this.#reused.inc();
     peers.shift();
     if (cached !== undefined) return cached;
-    const session = await this.#connect(first, destination, false);
+    const session = await this.#connect(first, destination, sender, false);
     if (session instanceof Session || !session.trouble.tlsFailed || this.#settings.tls.level !== 'may') return session;
-    return this.#connect(first, destination, true);
+    return this.#connect(first, destination, sender, true);
   }
 
-  #connect(peer: Peer, destination: Destination, plaintext: boolean): Promise<Session | NoSession> {
+  #connect(peer: Peer, destination: Destination, sender: string, plaintext: boolean): Promise<Session | NoSession> {
     return openSession({
       peer,
       ...(destination.kind === 'unix' ? { path: destination.path } : {}),
       settings: this.#settings,
       log: this.#context.log,
       open: this.#open,
+      sender,
+      destination: destination.text,
       nexthop: destination.name,
       detectLoop: destination.kind === 'inet' && destination.port === SMTP_PORT,
       plaintext,

@@ -11,6 +11,7 @@ const NONE: Features = {
   dsn: false,
   smtputf8: false,
   startTls: false,
+  auth: [],
   size: false,
   sizeLimit: 0,
 };

@@ -8,16 +8,18 @@
  *
  * `smtp` speaks SMTP and reads smtp_… parameters, `lmtp` speaks LMTP and reads lmtp_….
  *
- * Standards: RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 6152, 6531, 7505.
+ * Standards: RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 4954, 6152, 6531, 7505.
  *
  * Diagnostics: one line for each recipient, one for each connection that could not be made.
  *
- * Limits: TLS levels none, may, encrypt, verify and secure (no DANE, no fingerprints, no policy table); no SASL, no
- * header_checks, no generic maps; 8-bit content goes as it is to a server without 8BITMIME.
+ * Limits: TLS levels none, may, encrypt, verify and secure (no DANE, no fingerprints, no policy table); SASL
+ * mechanisms CRAM-MD5, PLAIN and LOGIN; no header_checks, no generic maps; 8-bit content goes as it is to a server without 8BITMIME.
  */
 import { Resolver } from '../../lib/dns/resolver.ts';
 import { deliveryAgent } from '../../lib/server/delivery-agent.ts';
 import type { ServiceDefinition } from '../../lib/server/service.ts';
+import { tableContext } from '../../lib/server/table-context.ts';
+import { openMaps } from '../../lib/tables/open.ts';
 import { SmtpAgent } from './agent.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { compileSettings, type Protocol, parameterNames } from './settings.ts';
@@ -27,7 +29,9 @@ function client(protocol: Protocol): ServiceDefinition {
     name: protocol,
     parameters: parameterNames(protocol),
     async open(context) {
-      const settings = compileSettings(context.configuration, protocol);
+      const parameter = `${protocol}_sasl_password_maps`;
+      const passwords = await openMaps(parameter, context.configuration.text(parameter), tableContext(context));
+      const settings = compileSettings(context.configuration, protocol, passwords);
       const dns = new Resolver({ servers: context.configuration.list('postfleet_dns_servers') });
       return new SmtpAgent({ context, settings, dns, isOwnAddress: ownAddresses(context.configuration) });
     },

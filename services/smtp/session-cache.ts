@@ -66,9 +66,11 @@ export class SessionCache {
   }
 
   #mayBeReused(session: Session, destination: string): boolean {
-    const { cacheOnDemand, cacheDestinations, cacheTime, reuseTime, reuseCount, tls } = this.#settings;
+    const { cacheOnDemand, cacheDestinations, cacheTime, reuseTime, reuseCount, tls, sasl } = this.#settings;
     if (session.unusable || !session.connection.isQuiet || cacheTime === 0) return false;
     if (session.tls && !tls.connectionReuse) return false;
+    // Another sender may have another login.
+    if (sasl.enabled && sasl.senderDependent) return false;
     if (!cacheOnDemand && !cacheDestinations.has(destination.toLowerCase())) return false;
     if (reuseCount > 0 && session.uses > reuseCount) return false;
     return performance.now() - session.since < reuseTime;

@@ -5,6 +5,7 @@
 import { ClientConnection, type ConnectTarget, isBreakdown } from '../../lib/smtp/client-connection.ts';
 import { type Reply, replyLines, replyOnOneLine } from '../../lib/smtp/client-reply.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { authenticate } from './authentication.ts';
 import type { Settings } from './settings.ts';
 import { describeTls, isMandatory, judgeServer, serverName } from './tls.ts';
 import {
@@ -28,6 +29,8 @@ export interface Features {
   readonly dsn: boolean;
   readonly smtputf8: boolean;
   readonly startTls: boolean;
+  /** SASL mechanisms of AUTH; empty where there is none. */
+  readonly auth: readonly string[];
   readonly size: boolean;
   /** Most octets of a message; 0 where there is no limit or none is known. */
   readonly sizeLimit: number;
@@ -40,6 +43,7 @@ const NO_FEATURES: Features = {
   dsn: false,
   smtputf8: false,
   startTls: false,
+  auth: [],
   size: false,
   sizeLimit: 0,
 };
@@ -51,6 +55,10 @@ export interface SessionOptions {
   readonly log: Log;
   /** Connections that are open; whoever ends the service closes them. */
   readonly open: Set<ClientConnection>;
+  /** Envelope sender, for logins that depend on it. */
+  readonly sender: string;
+  /** The nexthop as it was written: key of smtp_sasl_password_maps. */
+  readonly destination: string;
   /** What mail is for, for "mail for … loops back to myself". */
   readonly nexthop: string;
   /** Does a server that greets with our own name mean that mail loops? */
@@ -101,6 +109,10 @@ export function parseFeatures(reply: Reply, discard: ReadonlySet<string>): Featu
     dsn: keywords.has('DSN'),
     smtputf8: keywords.has('SMTPUTF8'),
     startTls: keywords.has('STARTTLS'),
+    auth: (keywords.get('AUTH') ?? '')
+      .toUpperCase()
+      .split(' ')
+      .filter((name) => name !== ''),
     size: keywords.has('SIZE'),
     sizeLimit: Number.isSafeInteger(limit) && limit > 0 ? limit : 0,
   };
@@ -145,10 +157,22 @@ export async function openSession(options: SessionOptions): Promise<Session | No
   const since = performance.now();
   const connection = await connect(options);
   if (!(connection instanceof ClientConnection)) return { trouble: connection, connected: false };
-  const result = await greet(connection, options, since);
-  if (result instanceof Session) return result;
+  const session = await greet(connection, options, since);
+  if (session instanceof Session) {
+    const refused = await logIn(session, options);
+    if (refused === undefined) return session;
+    connection.quit();
+    return { trouble: refused, connected: true };
+  }
   connection.quit();
-  return { trouble: result, connected: true };
+  return { trouble: session, connected: true };
+}
+
+function logIn({ connection, peer, features, tls }: Session, options: SessionOptions): Promise<Trouble | undefined> {
+  const { settings, destination, sender } = options;
+  const timeout = settings.heloTimeout;
+  const offered = features.auth;
+  return authenticate(settings.sasl, { connection, peer, nexthop: destination, sender, offered, tls, timeout });
 }
 
 async function greet(connection: ClientConnection, options: SessionOptions, since: number): Promise<Session | Trouble> {

@@ -3,7 +3,9 @@
  * mirror them. Times are milliseconds.
  */
 import type { Configuration } from '../../lib/config/settings.ts';
+import type { Maps } from '../../lib/tables/maps.ts';
 import { FatalError } from '../../lib/util/errors.ts';
+import { compileSasl, SASL_PARAMETERS, type SaslSettings } from './authentication.ts';
 import { COMMON_TLS_PARAMETERS, compileTls, TLS_PARAMETERS, type TlsSettings } from './tls.ts';
 
 export type Protocol = 'smtp' | 'lmtp';
@@ -52,6 +54,7 @@ export interface Settings {
   readonly reuseCount: number;
 
   readonly tls: TlsSettings;
+  readonly sasl: SaslSettings;
 
   readonly connectTimeout: number;
   readonly heloTimeout: number;
@@ -97,6 +100,7 @@ const MIRRORED = [
   'starttls_timeout',
   'tcp_port',
   ...TLS_PARAMETERS,
+  ...SASL_PARAMETERS,
 ];
 
 const COMMON = [
@@ -157,7 +161,8 @@ function addressPreference(configuration: Configuration, prefix: string): Settin
   throw new FatalError(`${prefix}address_preference = ${preference}: expected any, ipv4 or ipv6`);
 }
 
-export function compileSettings(configuration: Configuration, protocol: Protocol): Settings {
+/** `passwords`: the tables of smtp_sasl_password_maps. */
+export function compileSettings(configuration: Configuration, protocol: Protocol, passwords: Maps): Settings {
   const prefix = `${protocol}_`;
   const lmtp = protocol === 'lmtp';
   const boolean = (name: string) => configuration.boolean(prefix + name);
@@ -220,6 +225,7 @@ export function compileSettings(configuration: Configuration, protocol: Protocol
     reuseCount: integer('connection_reuse_count_limit'),
 
     tls: compileTls(configuration, prefix),
+    sasl: compileSasl(configuration, prefix, passwords),
 
     connectTimeout: milliseconds('connect_timeout'),
     heloTimeout: configuration.seconds(lmtp ? 'lmtp_lhlo_timeout' : 'smtp_helo_timeout') * 1000,

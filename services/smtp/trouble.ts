@@ -131,3 +131,9 @@ export function said(peer: Peer, reply: Reply, command: string): Trouble {
     false,
   );
 }
+
+/** The server does not accept our login; `soft` makes that temporary (smtp_sasl_auth_soft_bounce). */
+export function loginRefusal(peer: Peer, reply: Reply, text: string, soft: boolean): Trouble {
+  const status = failureStatus(reply);
+  return fromReply(peer, reply, soft ? withStatusClass(status, '4') : status, text, true);
+}
