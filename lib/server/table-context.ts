@@ -1,6 +1,12 @@
 /** What lookup tables need of the service that opens them, made from the service's context. */
-import type { TableContext } from '../tables/table.ts';
+import { exportedEnvironment } from '../config/environment.ts';
+import { PostgresRows } from '../tables/postgres-rows.ts';
+import type { IndexedRows, TableContext } from '../tables/table.ts';
 import type { ServiceContext } from './context.ts';
+import type { Stores } from './stores.ts';
+
+/** The services of a process follow the tables of the fleet together, as they share its stores. */
+const shared = new WeakMap<Stores, PostgresRows>();
 
 export function tableContext(context: ServiceContext): TableContext {
   const { configuration, log, signal } = context;
@@ -10,5 +16,19 @@ export function tableContext(context: ServiceContext): TableContext {
     error: (text) => log.error(text),
     signal,
     parameter: (name) => (configuration.set(name) ? configuration.text(name) : undefined),
+    environment: exportedEnvironment(configuration.list('import_environment', { stripBraces: true })),
+    ...databaseOf(context),
   };
+}
+
+/** Indexed tables are in the fleet's database where there is one. */
+function databaseOf(context: ServiceContext): { database?: IndexedRows } {
+  const connectionString = context.configuration.text('postfleet_postgres_url');
+  if (connectionString === '') return {};
+  let rows = shared.get(context.stores);
+  if (rows === undefined) {
+    rows = new PostgresRows({ connectionString, warn: (text) => context.log.warning(text) });
+    shared.set(context.stores, rows);
+  }
+  return { database: rows };
 }

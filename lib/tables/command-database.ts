@@ -16,10 +16,7 @@ export interface CommandDatabase {
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Undefined where no database is configured. */
-export function openCommandDatabase(
-  url: string,
-  options: { signal: AbortSignal; warn(text: string): void },
-): CommandDatabase | undefined {
+export function openCommandDatabase(url: string, options: { warn(text: string): void }): CommandDatabase | undefined {
   if (url === '') return undefined;
   const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   // An idle connection that breaks is opened anew by the next query.

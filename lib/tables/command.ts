@@ -85,7 +85,7 @@ class CommandRun {
     });
     this.#configuration = configuration;
     const warn = (text: string): void => log(`warning: ${text}`);
-    this.#database = openCommandDatabase(configuration.text('postfleet_postgres_url'), { signal, warn });
+    this.#database = openCommandDatabase(configuration.text('postfleet_postgres_url'), { warn });
     this.#context = {
       directory: process.cwd(),
       environment: io.environment,

@@ -13,9 +13,9 @@ const CHECK_MS = 5000;
 const RETRY_MS = 500;
 
 export interface PostgresRowsOptions {
-  readonly pool: Pool;
   readonly connectionString: string;
-  readonly signal: AbortSignal;
+  /** For queries; one of its own where absent. */
+  readonly pool?: Pool;
   warn(text: string): void;
   /** Folder for copies of large tables; default: one in the temporary folder. */
   readonly folder?: string;
@@ -25,12 +25,15 @@ export interface PostgresRowsOptions {
 
 export class PostgresRows implements IndexedRows {
   readonly #options: PostgresRowsOptions;
+  readonly #pool: Pool;
   readonly #store: CopyStore;
   readonly #tables = new Set<PostgresTable>();
-  #following: Promise<void> | undefined;
+  /** Ends the listening that goes on while tables are open. */
+  #following: AbortController | undefined;
 
   constructor(options: PostgresRowsOptions) {
     this.#options = options;
+    this.#pool = options.pool ?? ownPool(options.connectionString);
     this.#store = { database: options.connectionString, folder: options.folder ?? defaultCopyFolder() };
   }
 
@@ -44,7 +47,7 @@ export class PostgresRows implements IndexedRows {
   ): Promise<Table> {
     const copies = this.#options.copies ?? true;
     const table = new PostgresTable({
-      pool: this.#options.pool,
+      pool: this.#pool,
       store: this.#store,
       type,
       path,
@@ -52,20 +55,33 @@ export class PostgresRows implements IndexedRows {
       flags,
       copies,
       openLocal,
-      onClose: (closed) => this.#tables.delete(closed),
+      onClose: (closed) => this.#forget(closed),
     });
     await table.start();
+    if (!copies || context.signal.aborted) return table;
     this.#tables.add(table);
-    if (copies) this.#following ??= this.#follow();
+    // A service that ends without closing its tables must not keep the connection open.
+    context.signal.addEventListener('abort', () => this.#forget(table), { once: true });
+    if (this.#following === undefined) {
+      this.#following = new AbortController();
+      void this.#follow(this.#following.signal);
+    }
     return table;
   }
 
-  async #follow(): Promise<void> {
-    const { signal, warn } = this.#options;
+  #forget(table: PostgresTable): void {
+    this.#tables.delete(table);
+    if (this.#tables.size > 0) return;
+    this.#following?.abort();
+    this.#following = undefined;
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { warn } = this.#options;
     let complained = false;
     while (!signal.aborted) {
       try {
-        await this.#listen(() => {
+        await this.#listen(signal, () => {
           if (complained) warn('lookup tables: the database is back');
           complained = false;
         });
@@ -82,8 +98,8 @@ export class PostgresRows implements IndexedRows {
   }
 
   /** Listens until the connection breaks or the process ends. */
-  async #listen(connected: () => void): Promise<void> {
-    const { connectionString, signal } = this.#options;
+  async #listen(signal: AbortSignal, connected: () => void): Promise<void> {
+    const { connectionString } = this.#options;
     const client = new pg.Client({ connectionString, keepAlive: true, application_name: 'postfleet tables' });
     const { promise: lost, reject } = Promise.withResolvers<never>();
     lost.catch(() => undefined);
@@ -120,4 +136,12 @@ export class PostgresRows implements IndexedRows {
     const versions = new Map(rows.map(({ name, version }) => [name, Number(version)]));
     for (const table of this.#tables) if (table.version !== versions.get(table.path)) void table.changed();
   }
+}
+
+/** Small, because a lookup needs a connection only while a copy is being made. */
+function ownPool(connectionString: string): Pool {
+  const pool = new pg.Pool({ connectionString, max: 4, allowExitOnIdle: true, application_name: 'postfleet tables' });
+  // An idle connection that breaks is opened anew by the next query.
+  pool.on('error', () => undefined);
+  return pool;
 }

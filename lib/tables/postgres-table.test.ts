@@ -36,7 +36,6 @@ async function fleet(database: TestDatabase): Promise<Fleet> {
       const rows = new PostgresRows({
         pool: database.pool,
         connectionString: database.url,
-        signal: abort.signal,
         warn,
         folder: join(folder, 'copies'),
       });

@@ -113,11 +113,9 @@ async function benchPostgres(folder: string, context: TableContext): Promise<voi
     const load = await timed(process.execPath, [postmap, '-c', config, 'hash:virtual'], folder);
     report(`postmap, Postgres: ${round}`, `${load.seconds.toFixed(1)} s, ${load.megabytes.toFixed(0)} MB`);
   }
-  const abort = new AbortController();
   const rows = new PostgresRows({
     pool: database.pool,
     connectionString: database.url,
-    signal: abort.signal,
     warn: context.warn,
     folder: join(folder, 'copies'),
   });
@@ -140,7 +138,6 @@ async function benchPostgres(folder: string, context: TableContext): Promise<voi
   while ((await table.lookup(key(1))) !== 'changed') await delay(1);
   report('Postgres: a changed row is seen after', `${(performance.now() - changed).toFixed(0)} ms`);
   await table.close();
-  abort.abort();
 }
 
 async function benchDebian(folder: string): Promise<void> {

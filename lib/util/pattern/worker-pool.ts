@@ -83,9 +83,13 @@ function startedWorker(): Worker {
   // Under type stripping the module is a .ts file, compiled it is a .js file.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const thread = new Worker(new URL(`./match-worker.${extension}`, import.meta.url));
-  thread.on('message', (groups: MatchGroups | undefined) => finish((entry) => entry.resolve(groups)));
+  // What a thread says that was ended meanwhile is not about the request that runs.
+  thread.on('message', (groups: MatchGroups | undefined) => {
+    if (worker === thread) finish((entry) => entry.resolve(groups));
+  });
   thread.on('error', (error) => {
-    if (worker === thread) worker = undefined;
+    if (worker !== thread) return;
+    worker = undefined;
     finish((entry) => entry.reject(error as Error));
   });
   worker = thread;
