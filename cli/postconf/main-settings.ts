@@ -20,8 +20,8 @@ function compareNames(a: string, b: string): number {
 }
 
 function classOf(name: string, names: ShownNames): ParameterClass | undefined {
-  if (parameters.has(name) || isLegacyName(name)) return 'builtin';
   if (names.ofServices.has(name)) return 'service';
+  if (parameters.has(name) || isLegacyName(name)) return 'builtin';
   return names.userDefined.has(name) ? 'user' : undefined;
 }
 

@@ -8,7 +8,7 @@ import { parameters } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { Options } from './options.ts';
-import { foldWords, formatSetting } from './print.ts';
+import { foldWords, formatSetting, indent } from './print.ts';
 
 export const fieldNames = [
   'service',
@@ -24,7 +24,8 @@ export type FieldName = (typeof fieldNames)[number];
 
 /** Columns at which the fields of a formatted entry begin. */
 const fieldColumns = [0, 11, 17, 25, 33, 41, 49, 57];
-const indent = '    ';
+/** One column less than for main.cf. */
+const lineLimit = 79;
 
 /** The words of a command with its arguments, `-o` settings in their normal form. */
 export function commandWords(entry: Pick<MasterEntry, 'command' | 'arguments'>, expandValue = identity): string[] {
@@ -62,21 +63,14 @@ export function formatEntry(entry: MasterEntry, fold: boolean, expandValue = ide
   }
   const items = normalArguments(entry, expandValue);
   if (!fold) return [text, ...items.flatMap(argumentWords)].join(' ');
-  let plain: string[] = [];
-  let lines = '';
-  const flush = (): void => {
-    if (plain.length > 0)
-      lines += lines === '' ? foldWords(plain, true, text.length) : `\n${indent}${foldWords(plain, true, 0)}`;
-    plain = [];
-  };
+  let afterOverride = false;
   for (const item of items) {
-    if (item.kind === 'override') {
-      flush();
-      lines += `\n${indent}-o ${item.text}`;
-    } else plain.push(item.text);
+    if (item.kind === 'override') text += `\n${indent}-o ${item.text}`;
+    else if (afterOverride) text += `\n${indent}${item.text}`;
+    else text = foldWords(text, [item.text], lineLimit);
+    afterOverride = item.kind === 'override';
   }
-  flush();
-  return text + lines;
+  return text;
 }
 
 /** Whether a pattern's parts match those of a name, part by part. */

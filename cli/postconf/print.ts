@@ -5,7 +5,7 @@
 import type { Options } from './options.ts';
 
 const lineLimit = 80;
-const indent = '    ';
+export const indent = '    ';
 
 type Style = Pick<Options, 'fold' | 'hideNames' | 'hideValues' | 'json'>;
 
@@ -14,20 +14,17 @@ export function words(text: string): string[] {
   return text.split(/[ \t\r\n\v\f]+/).filter((word) => word !== '');
 }
 
-/** Words on one line, or folded into lines of at most 80 columns with the continuation indented. */
-export function foldWords(items: readonly string[], fold: boolean, column = 0): string {
-  let text = '';
-  let length = column;
+/** Words after a text, on its line or folded into indented lines of at most `limit` columns. */
+export function foldWords(start: string, items: readonly string[], limit: number): string {
+  let text = start;
+  let column = start.length - (start.lastIndexOf('\n') + 1);
   for (const item of items) {
-    if (text === '' && column === 0) {
-      text = item;
-      length = item.length;
-    } else if (fold && length + 1 + item.length > lineLimit) {
+    if (column + 1 + item.length > limit) {
       text += `\n${indent}${item}`;
-      length = indent.length + item.length;
+      column = indent.length + item.length;
     } else {
-      text += `${length === 0 || text.endsWith('\n') ? '' : ' '}${item}`;
-      length += 1 + item.length;
+      text += ` ${item}`;
+      column += 1 + item.length;
     }
   }
   return text;
@@ -37,6 +34,7 @@ export function foldWords(items: readonly string[], fold: boolean, column = 0): 
 export function formatSetting(name: string, value: string, style: Style): string {
   if (style.json) return `{${JSON.stringify(name)}: ${JSON.stringify(words(value).join(' '))}}`;
   if (style.hideValues) return name;
-  if (style.hideNames) return foldWords(words(value), style.fold);
-  return foldWords([`${name} =`, ...words(value)], style.fold);
+  const limit = style.fold ? lineLimit : Number.POSITIVE_INFINITY;
+  const [first = '', ...rest] = words(value);
+  return style.hideNames ? foldWords(first, rest, limit) : foldWords(`${name} =`, words(value), limit);
 }
