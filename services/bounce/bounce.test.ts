@@ -316,6 +316,26 @@ test('RET=HDRS and a message over bounce_size_limit return the headers only', as
   assert.equal(t.submitted.length, 2);
 });
 
+test('a notice that is too large with the message is sent with its headers, or with nothing', async () => {
+  await using t = await situation();
+  const tooLarge = { status: SubmitStatus.TOO_LARGE, reason: 'message size exceeds limit' };
+  t.answers.push(tooLarge, tooLarge);
+  assert.equal((await t.bounce.notify([await failed(t, {})]))[0]!.done, true);
+  const types = t.submitted.map((request) =>
+    text(request)
+      .match(/^Content-Type: .*$/gm)!
+      .at(-1),
+  );
+  assert.deepEqual(types, [
+    'Content-Type: message/rfc822',
+    'Content-Type: text/rfc822-headers',
+    'Content-Type: message/delivery-status',
+  ]);
+  assert.equal(new Set(t.submitted.map((request) => request.envelope!.idempotenceKey)).size, 1);
+  t.answers.push(tooLarge, tooLarge, tooLarge);
+  assert.equal((await t.bounce.notify([await failed(t, {})]))[0]!.done, false);
+});
+
 test('a notice about 8-bit and internationalised mail says so', async () => {
   await using t = await situation();
   const content = Buffer.from('Subject: t\n\nh\xe4\n', 'latin1');
