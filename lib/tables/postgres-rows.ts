@@ -134,7 +134,9 @@ export class PostgresRows implements IndexedRows {
       [paths],
     );
     const versions = new Map(rows.map(({ name, version }) => [name, Number(version)]));
-    for (const table of this.#tables) if (table.version !== versions.get(table.path)) void table.changed();
+    for (const table of this.#tables) {
+      if (!table.isSettled || table.version !== versions.get(table.path)) void table.changed();
+    }
   }
 }
 

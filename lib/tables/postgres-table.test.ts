@@ -113,6 +113,19 @@ test('the source beside serves until the database has the table, and again when 
   await becomes(table, 'a@example', 'local');
 });
 
+test('a table opened before the database has its schema is found once it has', async () => {
+  await using database = await server.createDatabase();
+  await using site = await fleet(database);
+  await writeFile(join(site.folder, 'virtual'), 'a@example local\n');
+  await database.pool.query('alter table lookup_table rename to lookup_table_later');
+  const table = await site.process();
+  await assert.rejects(async () => await table.lookup('a@example'), TableError);
+  await database.pool.query('alter table lookup_table_later rename to lookup_table');
+  assert.equal(await table.lookup('a@example'), 'local');
+  await replace(database, site.folder, [['a@example', 'shared']]);
+  await becomes(table, 'a@example', 'shared');
+});
+
 test('a new version that fails half way leaves the old one, and no lookup sees a part of it', async () => {
   await using database = await server.createDatabase();
   await using site = await fleet(database);

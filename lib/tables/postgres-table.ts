@@ -64,6 +64,7 @@ export class PostgresTable extends FixedTable {
   #copy: RowCopy | undefined;
   #head: TableHead | undefined;
   #local: Promise<Table> | undefined;
+  #starting: Promise<void> | undefined;
   #behindSince = 0;
   #refreshing: Promise<void> | undefined;
   #refreshAgain = false;
@@ -74,6 +75,11 @@ export class PostgresTable extends FixedTable {
     super(options.type, options.path, TRUSTED_OWNER, options.context, options.flags);
     this.path = options.path;
     this.#options = options;
+  }
+
+  /** True where the last answer of the database is known to be good: the copy, or that there is no such table. */
+  get isSettled(): boolean {
+    return this.#state === 'current' || this.#state === 'absent';
   }
 
   /** The version of the copy; undefined where there is none. */
@@ -115,8 +121,19 @@ export class PostgresTable extends FixedTable {
     const copy = this.#copy;
     if (this.#state === 'current') return copy!.get(key);
     if (this.#state === 'absent') return this.#findLocally(key);
+    if (this.#head === undefined) return this.#findUnknown(key);
     if (copy !== undefined && performance.now() - this.#behindSince < OLD_COPY_MS) return copy.get(key);
     return this.#ask(key);
+  }
+
+  /** Nothing is known of the table yet, since the database did not answer: it is asked once more. */
+  async #findUnknown(key: string): Promise<LookupResult> {
+    this.#starting ??= this.start().finally(() => {
+      this.#starting = undefined;
+    });
+    await this.#starting;
+    if (this.isSettled || this.#head !== undefined) return await this.find(key);
+    throw new TableError(`${this.type}:${this.name}: the database does not answer`);
   }
 
   async #findLocally(key: string): Promise<LookupResult> {
