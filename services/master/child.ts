@@ -5,7 +5,7 @@
  * Logs every end that was not asked for.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import type { Log } from '../../lib/util/log.ts';
@@ -22,6 +22,8 @@ export interface ChildOptions {
   /** Milliseconds until it is killed after that. */
   readonly grace: number;
   readonly log: Log;
+  /** Where its process id stands while it runs, for who finds it after our own end. */
+  readonly pidFile?: string;
   /** Runs before each start: what a killed predecessor left is put in order. */
   readonly prepare?: () => void | Promise<void>;
   /** Exit statuses after which it is of no use to start it again: the error is of the configuration. */
@@ -84,7 +86,7 @@ export class Child implements AsyncDisposable {
   }
 
   async #once(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    const { command, outputFile, environment } = this.#options;
+    const { command, outputFile, environment, pidFile } = this.#options;
     const output = outputFile === undefined ? undefined : openSync(outputFile, 'a');
     const child = spawn(command, this.#options.arguments, {
       stdio: ['ignore', output ?? 'inherit', output ?? 'inherit'],
@@ -94,6 +96,7 @@ export class Child implements AsyncDisposable {
     });
     if (output !== undefined) closeSync(output);
     this.#process = child;
+    if (pidFile !== undefined && child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`);
     const { promise, resolve, reject } = Promise.withResolvers<{
       code: number | null;
       signal: NodeJS.Signals | null;
@@ -116,5 +119,6 @@ export class Child implements AsyncDisposable {
     child.kill(this.#options.stopSignal ?? 'SIGTERM');
     await this.#running;
     clearTimeout(timer);
+    if (this.#options.pidFile !== undefined) rmSync(this.#options.pidFile, { force: true });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a master that was killed leaves behind: stores that still run on its ports. They are ended in order before others
- * are started; a pid file whose process is gone, or is another program, is removed.
+ * What a master that was killed leaves behind: stores and services that still run on its ports. They are ended in order
+ * before others are started; a pid file whose process is gone, or is another program, is removed.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

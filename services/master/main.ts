@@ -7,6 +7,7 @@
  * @see master(8), docs/master-cf.md
  */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { AggregatorRegistry, type MetricObject } from 'prom-client';
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
 import { Configuration } from '../../lib/config/settings.ts';
@@ -24,6 +25,7 @@ import { Child } from './child.ts';
 import { startNats } from './embedded-nats.ts';
 import { startPostgres } from './embedded-postgres.ts';
 import type { Instance } from './instance.ts';
+import { endLeftover } from './leftover.ts';
 import { plan } from './plan.ts';
 import { SessionThreads } from './session-threads.ts';
 
@@ -177,15 +179,20 @@ function startProcesses(
     const colon = http.lastIndexOf(':');
     const listen = http === '' ? '' : `${http.slice(0, colon)}:${Number(http.slice(colon + 1)) + index}`;
     const name = entry.type === 'inet' ? `${entry.name}/inet` : entry.name;
+    const service = `${entry.name}/${entry.type}`;
+    const pidFile = join(options.instance.runDirectory, `${entry.name.replaceAll('/', '_')}.${entry.type}.pid`);
     children[name] = stack.use(
       new Child({
         name,
         command,
-        arguments: [...args, entry.command, '--service', `${entry.name}/${entry.type}`],
+        arguments: [...args, entry.command, '--service', service],
         environment: { ...environment, POSTFLEET_HTTP_LISTEN: listen },
         grace: 15_000,
         log,
         finalStatuses: FINAL_STATUSES,
+        pidFile,
+        // One that a killed master left has the ports, and would deliver beside the next.
+        prepare: () => endLeftover(pidFile, service, 'SIGTERM'),
       }),
     );
   });
