@@ -48,14 +48,16 @@ function masterCf(): string {
   return `${entries.join('\n')}\nheld unix - - n - - smtp\n`;
 }
 
-export function writeConfiguration(directory: string, options: ConfigurationOptions): void {
+/** Returns the number of services. */
+export function writeConfiguration(directory: string, options: ConfigurationOptions): number {
   const { shards, sinkPorts, mailDirectory, settings = '' } = options;
   const routes = [
     ...sinkPorts.map((port, at) => `{ ${sinkDomain(at)} = smtp:[127.0.0.1]:${port} }`),
     `{ ${HELD_DOMAIN} = held:[127.0.0.1]:${sinkPorts[0]} }`,
   ];
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'master.cf'), masterCf());
+  const master = masterCf();
+  writeFileSync(join(directory, 'master.cf'), master);
   writeFileSync(
     join(directory, 'main.cf'),
     `compatibility_level = 3.12
@@ -71,6 +73,7 @@ virtual_mailbox_domains = ${BOX_DOMAIN} ${SENDER_DOMAIN}
 virtual_mailbox_maps = inline:{ @${BOX_DOMAIN}=${BOX}/, @${SENDER_DOMAIN}=${SENDER_BOX}/ }
 virtual_mailbox_base = ${mailDirectory}
 postfleet_mailbox_owner = self
+postfleet_log_format = json
 postfleet_shards = ${shards}
 minimal_backoff_time = 2s
 maximal_backoff_time = 4s
@@ -79,4 +82,5 @@ delay_warning_time = 0
 ${settings}
 `,
   );
+  return master.trim().split('\n').length;
 }

@@ -64,6 +64,8 @@ export interface FleetOptions {
   readonly directory: string;
   readonly configDirectory: string;
   readonly shape: Shape;
+  /** Entries of master.cf. */
+  readonly services: number;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -125,7 +127,7 @@ export class Fleet implements AsyncDisposable {
     if (!(await connects(this.port))) return false;
     if (this.#options.shape === 'one') return answers(`http://127.0.0.1:${this.port + 4}/readyz`);
     const services = this.#services();
-    if (services.length === 0) return false;
+    if (services.length < this.#options.services) return false;
     return (await Promise.all(services.map(({ pid }) => this.#serviceReady(pid)))).every(Boolean);
   }
 
@@ -256,6 +258,16 @@ export class Fleet implements AsyncDisposable {
     return this.query(
       `select shard, coalesce(owner, '') as owner, lease_until > now() as held from shard order by shard`,
     );
+  }
+
+  /** By queue id: when qmgr first logged that the message was finished. */
+  removed(): Map<string, number> {
+    const removed = new Map<string, number>();
+    for (const line of readFileSync(join(this.#options.directory, 'mail.log'), 'utf8').split('\n')) {
+      const match = /^{"time":"([^"]+)".*"program":"postfix\/qmgr".*"message":"(\w+): removed"}$/.exec(line);
+      if (match !== null && !removed.has(match[2]!)) removed.set(match[2]!, Date.parse(match[1]!));
+    }
+    return removed;
   }
 
   async query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]> {

@@ -12,8 +12,9 @@
  *                       killed.
  *   an open attempt     The copies have the same queue id: the delivery was repeated. Each copy but the last needs a kill
  *                       of qmgr, of an agent, of Postgres or of the whole between the moment at which the attempt began
- *                       and COMMIT_TIME after it ended, for that long its outcome may not have been written yet. Where
- *                       Postgres or qmgr was away when it ended, the time runs from when it was back.
+ *                       and the one at which its outcome was written: qmgr's log says so (`QUEUEID: removed`). Where the
+ *                       log does not, for the process was killed, an attempt counts as open for WRITE_LIMIT after its
+ *                       end and no longer; where Postgres or qmgr was away then, from when it was back.
  *
  * A kill of smtpd, cleanup, trivial-rewrite, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
  * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
@@ -64,6 +65,8 @@ export interface Records {
   /** `id recipient` of what is still in the queue. */
   readonly queued: ReadonlySet<string>;
   readonly kills: readonly Kill[];
+  /** By queue id: when qmgr first said that the message was finished and its rows were gone. */
+  readonly removed: ReadonlyMap<string, number>;
 }
 
 export interface Duplicate {
@@ -90,8 +93,8 @@ export interface Verdict {
   readonly excusable: { readonly copies: number; readonly of: number };
 }
 
-/** How long an outcome may take until it is written, in milliseconds. */
-export const COMMIT_TIME = 1000;
+/** How long an outcome may take until it is written, in milliseconds, where the log does not tell. */
+export const WRITE_LIMIT = 5000;
 
 const WAY_IN = new Set(['master', 'everything', 'smtpd', 'cleanup', 'rewrite', 'nats-server', 'postgres']);
 const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'postgres']);
@@ -100,13 +103,20 @@ const WRITERS = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'postgre
 
 export const unitOf = (id: string, recipient: string): string => `${id} ${recipient}`;
 
+type Faults = Pick<Records, 'kills' | 'removed'>;
+
+/** Until when the attempt behind a copy was open. */
+function openUntil({ queueId, ended }: Copy, { kills, removed }: Faults): number {
+  const away = kills.filter(({ kind, at, back }) => WRITERS.has(kind) && at <= ended + WRITE_LIMIT && ended < back);
+  const limit = Math.max(ended, ...away.map(({ back }) => back)) + WRITE_LIMIT;
+  const written = removed.get(queueId);
+  return written !== undefined && written >= ended ? Math.min(limit, written) : limit;
+}
+
 /** The kill at which the attempt behind a copy was open, if any. */
-function openAt(copy: Copy, kills: readonly Kill[]): Kill | undefined {
-  const away = kills.filter(
-    ({ kind, at, back }) => WRITERS.has(kind) && at <= copy.ended + COMMIT_TIME && copy.ended < back,
-  );
-  const until = Math.max(copy.ended, ...away.map(({ back }) => back)) + COMMIT_TIME;
-  return kills.find(({ kind, at }) => WAY_OUT.has(kind) && at >= copy.began && at <= until);
+function openAt(copy: Copy, faults: Faults): Kill | undefined {
+  const until = openUntil(copy, faults);
+  return faults.kills.find(({ kind, at }) => WAY_OUT.has(kind) && at >= copy.began && at <= until);
 }
 
 /** The kill because of which an end of data had no answer, or a refusal, if any. */
@@ -117,19 +127,19 @@ function unansweredAt(attempt: EndOfData, kills: readonly Kill[]): Kill | undefi
 
 const byTime = (a: Copy, b: Copy): number => a.ended - b.ended;
 
-function judge(sent: Sent, recipient: string, copies: readonly Copy[], kills: readonly Kill[]): Duplicate | undefined {
+function judge(sent: Sent, recipient: string, copies: readonly Copy[], faults: Faults): Duplicate | undefined {
   if (copies.length < 2) return undefined;
   const byQueueId = Map.groupBy(copies, ({ queueId }) => queueId);
   const causes: string[] = [];
   let unexplained = 0;
   if (byQueueId.size > 1) {
-    const unanswered = sent.attempts.flatMap((attempt) => unansweredAt(attempt, kills) ?? []);
+    const unanswered = sent.attempts.flatMap((attempt) => unansweredAt(attempt, faults.kills) ?? []);
     if (unanswered.length >= byQueueId.size - 1) causes.push(`an unknown answer (${unanswered[0]!.kind} killed)`);
     else unexplained++;
   }
   for (const group of byQueueId.values()) {
     for (const copy of group.toSorted(byTime).slice(0, -1)) {
-      const kill = openAt(copy, kills);
+      const kill = openAt(copy, faults);
       if (kill !== undefined) causes.push(`an attempt open when ${kill.kind} was killed`);
       else unexplained++;
     }
@@ -143,7 +153,7 @@ function judge(sent: Sent, recipient: string, copies: readonly Copy[], kills: re
 }
 
 /** Notices about one failure under different queue ids, and repeated deliveries of one notice. */
-function judgeNotices(notices: readonly Notice[], kills: readonly Kill[]): Duplicate[] {
+function judgeNotices(notices: readonly Notice[], faults: Faults): Duplicate[] {
   const found: Duplicate[] = [];
   for (const group of Map.groupBy(notices, ({ about, recipient }) => `${about} ${recipient}`).values()) {
     if (group.length < 2) continue;
@@ -152,7 +162,7 @@ function judgeNotices(notices: readonly Notice[], kills: readonly Kill[]): Dupli
     const open = group
       .toSorted(byTime)
       .slice(0, -1)
-      .map((notice) => openAt(notice, kills));
+      .map((notice) => openAt(notice, faults));
     const explained = sameNotice && open.every((kill) => kill !== undefined);
     found.push({
       id,
@@ -165,11 +175,12 @@ function judgeNotices(notices: readonly Notice[], kills: readonly Kill[]): Dupli
   return found;
 }
 
-export function balance({ sent, copies, notices, queued, kills }: Records): Verdict {
+export function balance(records: Records): Verdict {
+  const { sent, copies, notices, queued } = records;
   const copiesOf = Map.groupBy(copies, ({ id, recipient }) => unitOf(id, recipient));
   const noticesOf = Map.groupBy(notices, ({ id, recipient }) => unitOf(id, recipient));
   const lost: string[] = [];
-  const duplicates = judgeNotices(notices, kills);
+  const duplicates = judgeNotices(notices, records);
   const counts = { accepted: 0, unknown: 0, refused: 0, delivered: 0, bounced: 0, queued: 0 };
   for (const message of sent) {
     const accepted = message.attempts.some(({ code }) => code === 250);
@@ -181,7 +192,7 @@ export function balance({ sent, copies, notices, queued, kills }: Records): Verd
       const bounced = [...Map.groupBy(noticesOf.get(unit) ?? [], ({ about }) => about).entries()].map(
         ([about, group]): Copy => ({ ...group[0]!, queueId: about }),
       );
-      const duplicate = judge(message, recipient, [...arrived, ...bounced], kills);
+      const duplicate = judge(message, recipient, [...arrived, ...bounced], records);
       if (duplicate !== undefined) duplicates.push(duplicate);
       if (queued.has(unit)) fates.add('queued');
       else if (bounced.length > 0) fates.add('bounced');
@@ -198,7 +209,7 @@ export function balance({ sent, copies, notices, queued, kills }: Records): Verd
     else if (fates.has('bounced')) counts.bounced++;
     else counts.delivered++;
   }
-  const excusable = copies.filter((copy) => openAt(copy, kills) !== undefined).length;
+  const excusable = copies.filter((copy) => openAt(copy, records) !== undefined).length;
   return { sent: sent.length, ...counts, lost, duplicates, excusable: { copies: excusable, of: copies.length } };
 }
 

@@ -52,6 +52,7 @@ function merge(all: readonly Records[]): Records {
     notices: all.flatMap(({ notices }) => notices),
     queued: new Set(all.flatMap(({ queued }) => [...queued])),
     kills: all.flatMap(({ kills }) => kills),
+    removed: new Map(all.flatMap(({ removed }) => [...removed])),
   };
 }
 

@@ -240,7 +240,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     taken: (message) => arrivals.add(message),
     refused: (recipient) => refused.add(recipient),
   });
-  writeConfiguration(configDirectory, {
+  const services = writeConfiguration(configDirectory, {
     shape,
     shards,
     sinkPorts: sink.ports,
@@ -251,7 +251,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   // Somewhere in the first part of its segment, so that there is load after each.
   const thresholds = plan.map((_, at) => Math.floor(segment * (at + 0.2 + 0.7 * random.next())));
   let next = 0;
-  await using fleet = await Fleet.start({ directory, configDirectory, shape });
+  await using fleet = await Fleet.start({ directory, configDirectory, shape, services });
   if (shape === 'many') fleet.startSecondQmgr();
   const load: Load = new Load({
     port: fleet.port,
@@ -294,6 +294,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       notices: arrivals.notices,
       queued,
       kills: state.kills as Kill[],
+      removed: fleet.removed(),
     };
     return { records, takeovers: state.takeovers };
   } finally {
