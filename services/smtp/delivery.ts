@@ -61,7 +61,8 @@ export class Delivery {
   /** The same, and no other server is to be tried, whichever kind of trouble it is. */
   failedForGood(recipients: readonly DeliveryRecipient[], relay: string, trouble: Trouble): void {
     if (trouble.site && trouble.isTemporary) this.#unavailable ??= trouble.dsn;
-    for (const recipient of [...recipients]) {
+    // What is finished leaves `remaining`, which may be the very list that is walked.
+    for (const recipient of recipients.slice()) {
       this.#finish(recipient);
       this.report.failed(recipient, relay, trouble.dsn);
     }

@@ -62,7 +62,7 @@ export class SessionCache {
 
   /** Ends all of them. */
   close(): void {
-    for (const session of [...this.#waiting.keys()]) this.#end(session);
+    for (const session of this.#waiting.keys()) this.#end(session);
   }
 
   #mayBeReused(session: Session, destination: string): boolean {

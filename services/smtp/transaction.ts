@@ -181,15 +181,14 @@ class Transaction {
     return undefined;
   }
 
+  /** The recipients to name to the server; those whose address cannot stand in a command are done with. */
   #sendableRecipients(): DeliveryRecipient[] {
-    const sendable = this.#delivery.remaining.filter((recipient) => isSendable(recipient.address));
-    if (sendable.length < this.#delivery.remaining.length) {
+    const unsendable = this.#delivery.remaining.filter((recipient) => !isSendable(recipient.address));
+    for (const recipient of unsendable) {
       const trouble = messageTrouble('5.1.3', 'bad recipient address syntax');
-      for (const recipient of [...this.#delivery.remaining]) {
-        if (!sendable.includes(recipient)) this.#delivery.recipientFailed(recipient, this.#session.relay, trouble);
-      }
+      this.#delivery.recipientFailed(recipient, this.#session.relay, trouble);
     }
-    return sendable;
+    return this.#delivery.remaining.slice();
   }
 
   #reply(timeout: number): Promise<Reply | Breakdown> | Reply {
