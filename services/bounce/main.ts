@@ -35,7 +35,7 @@ export const service = rpcServer({
       const pool = await context.stores.postgres();
       const keys = requests.map(({ log, sequence, offset }) => ({ log, sequence, entry: offset }));
       const found = await noticedMessages(pool, keys);
-      const replies: NoticeReply[] = new Array(requests.length);
+      const replies: NoticeReply[] = [];
       let next = 0;
       const worker = async (): Promise<void> => {
         for (let at = next++; at < requests.length; at = next++) {

@@ -53,6 +53,15 @@ class NotKept extends Error {
   override readonly name = 'NotKept';
 }
 
+/** What the pages of one message's log have in common. */
+interface PageContext {
+  readonly subject: Subject;
+  readonly plan: readonly PlannedNotice[];
+  readonly stored: StoredMessage;
+  readonly originals: Map<PlannedNotice['original'], Promise<AttachedOriginal>>;
+  readonly traceparent: string;
+}
+
 export class Notifier {
   readonly #context: ServiceContext;
   readonly #settings: BounceSettings;
@@ -93,33 +102,39 @@ export class Notifier {
     if (plan.length === 0) return NONE_DUE;
 
     const subject: Subject = { key, kind, queueId: found.queueId, envelope };
-    const originals = new Map<string, Promise<AttachedOriginal>>();
-    let first = '';
     const span = this.#context.tracing.start('bounce', envelope.traceparent);
+    const page = {
+      subject,
+      plan,
+      stored,
+      originals: new Map(),
+      traceparent: span?.traceparent ?? envelope.traceparent,
+    };
+    const queueIds: string[] = [];
     try {
       while (records.length > 0) {
-        for (const notice of plan) {
-          const wanted = records.filter((record) => wantsNotice(record.dsnNotify, notice.filter));
-          for (const group of notice.verp ? wanted.map((record) => [record]) : [wanted]) {
-            if (group.length === 0) continue;
-            const original = this.#original(originals, stored, notice);
-            const queueId = await this.#submit(
-              subject,
-              notice,
-              group,
-              await original,
-              span?.traceparent ?? envelope.traceparent,
-            );
-            if (first === '') first = queueId;
-          }
-        }
+        const made = await this.#page(page, records);
+        if (queueIds.length === 0) queueIds.push(...made.slice(0, 1));
         if (records.length < PAGE) break;
         records = await bounceLogPage(pool, key, kind, records.at(-1)!.recipient, PAGE);
       }
     } finally {
       span?.end();
     }
-    return { done: true, queueId: first, reason: '' };
+    return { done: true, queueId: queueIds[0] ?? '', reason: '' };
+  }
+
+  /** The notices of one page of recipients; resolves to their queue ids. */
+  async #page(context: PageContext, records: readonly BounceLogRecord[]): Promise<string[]> {
+    const made: string[] = [];
+    for (const notice of context.plan) {
+      const wanted = records.filter((record) => wantsNotice(record.dsnNotify, notice.filter));
+      const groups = notice.verp ? wanted.map((record) => [record]) : wanted.length > 0 ? [wanted] : [];
+      if (groups.length === 0) continue;
+      const original = await this.#original(context, notice);
+      for (const group of groups) made.push(await this.#submit(context, notice, group, original));
+    }
+    return made;
   }
 
   /** The message, looked up a second time where it moved in between. */
@@ -133,23 +148,23 @@ export class Notifier {
     return moved;
   }
 
-  #original(made: Map<string, Promise<AttachedOriginal>>, stored: StoredMessage, notice: PlannedNotice) {
-    let original = made.get(notice.original);
+  /** What is attached, read once for all pages. */
+  #original({ originals, stored }: PageContext, notice: PlannedNotice): Promise<AttachedOriginal> {
+    let original = originals.get(notice.original);
     if (original === undefined) {
       const { content, signal } = this.#context;
       original = attachedOriginal(content, stored, notice.original, this.#settings.sizeLimit, signal);
-      made.set(notice.original, original);
+      originals.set(notice.original, original);
     }
     return original;
   }
 
   /** Resolves to the queue id of the notice once it is on disk, or a rule took it. Throws NotKept. */
   async #submit(
-    subject: Subject,
+    { subject, traceparent }: PageContext,
     notice: PlannedNotice,
     records: readonly BounceLogRecord[],
     original: AttachedOriginal,
-    traceparent: string,
   ): Promise<string> {
     const now = Date.now();
     const queueId = this.#newQueueId(BigInt(now) * 1000n);

@@ -74,7 +74,17 @@ async function preparedData(): Promise<string> {
   const data = join(making, 'data');
   const [program = '', ...args] = unprivileged([
     join(BINARIES, 'initdb'),
-    ...['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'],
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '-A',
+    'trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--wal-segsize=1',
   ]);
   await run(program, args);
   const server = await start(making, data);

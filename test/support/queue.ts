@@ -70,8 +70,15 @@ export async function createQueue(): Promise<TestQueue> {
       `insert into message (log, sequence, entry, shard, undone, queue_id, sender, arrival_time, size, hold)
        values ($1, $2, 0, $3, $4, $5, $6, to_timestamp($7), $8, $9)`,
       [
-        ...[log, sequence, SHARD, undone.length, queueId, Buffer.from(envelope.sender), envelope.arrivalTime / 1e6],
-        ...[content.length, message.hold ?? false],
+        log,
+        sequence,
+        SHARD,
+        undone.length,
+        queueId,
+        Buffer.from(envelope.sender),
+        envelope.arrivalTime / 1e6,
+        content.length,
+        message.hold ?? false,
       ],
     );
     for (const [offset, { address, deferred, done }] of message.recipients.entries()) {
@@ -80,8 +87,14 @@ export async function createQueue(): Promise<TestQueue> {
         `insert into recipient (log, sequence, entry, recipient, shard, next_attempt, address, transport, nexthop, status, reason)
          values ($1, $2, 0, $3, $4, case when $5 then now() + interval '1 hour' else 'infinity' end, $6, 'smtp', $7, $8, $9)`,
         [
-          ...[log, sequence, offset, SHARD, deferred !== undefined && message.hold !== true, Buffer.from(address)],
-          ...[address.split('@')[1] ?? '', deferred === undefined ? null : '4.0.0'],
+          log,
+          sequence,
+          offset,
+          SHARD,
+          deferred !== undefined && message.hold !== true,
+          Buffer.from(address),
+          address.split('@')[1] ?? '',
+          deferred === undefined ? null : '4.0.0',
           deferred === undefined ? null : Buffer.from(deferred),
         ],
       );
