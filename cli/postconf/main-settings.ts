@@ -64,7 +64,8 @@ export function showMainSettings(configuration: Configuration, names: ShownNames
       if (options.operands.length > 0) unknown.push(name);
       continue;
     }
-    if (!options.classes.has(parameterClass)) continue;
+    // A name that was asked for is shown whatever its class.
+    if (options.operands.length === 0 && !options.classes.has(parameterClass)) continue;
     if (options.onlySet && !setAtAll) continue;
     // Legacy names have no default; they are shown where they are set.
     if (!setAtAll && !parameters.has(name) && parameterClass === 'builtin') continue;

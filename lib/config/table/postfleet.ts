@@ -16,6 +16,7 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_log_grace_bytes', 'long', '1073741824', '0..', '', 'qmgr', 'Bound on the bytes that postfleet_log_grace may keep.'],
   ['postfleet_mailbox_owner', 'string', '', '', '', 'local virtual', 'Owner of all mailboxes: self (whoever runs the service), a user, or uid:gid; empty: the recipient, or the service itself where root does not run it.'],
   ['postfleet_nats_monitor_url', 'string', '', '', '', 'cleanup master', 'Monitoring port of the NATS server (http://host:8222): the only place that shows whether it syncs every write.'],
+  ['postfleet_nats_sync_interval', 'string', 'always', '', '', 'master', 'sync_interval of the NATS server that the embedded master starts. With anything but always accepted mail can be lost, and postfleet_weak_durability has to allow it.'],
   ['postfleet_nats_url', 'string', '', '', '', 'all', 'Addresses of the NATS servers; empty: the embedded master starts one.'],
   ['postfleet_port_map', 'string', '', '', '', 'all', 'Other ports for inet services of master.cf, as service=port pairs: smtp=2525, submission=2587.'],
   ['postfleet_postgres_url', 'string', '', '', '', 'all', 'Connection string of the Postgres database; empty: the embedded master starts one.'],
