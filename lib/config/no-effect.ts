@@ -218,11 +218,6 @@ export const noEffect: readonly { readonly reason: string; readonly names: reado
     names: ['debugger_command', 'fault_injection_code'],
   },
   {
-    reason:
-      'Processes inherit no more than they are given by the service manager or the pod; the environment of commands is export_environment.',
-    names: ['import_environment'],
-  },
-  {
     reason: 'Mail tools of SunOS 4 are not served.',
     names: ['sun_mailtool_compatibility'],
   },

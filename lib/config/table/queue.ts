@@ -60,7 +60,7 @@ export const queue: readonly ParameterRow[] = [
   ['maximal_queue_lifetime', 'time', '5d', '0..', '', 'bounce pickup postconf qmgr', 'How long undeliverable mail stays queued before bouncing.'],
   ['minimal_backoff_time', 'time', '300s', '1..', '', 'qmgr', 'Shortest pause between delivery attempts.'],
   ['notify_classes', 'string', 'resource, software', '', '2.9', 'bounce', 'Which kinds of problems are reported to the postmaster.'],
-  ['parent_domain_matches_subdomains', 'string', 'debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps', '', '', 'cleanup postqueue smtpd trivial-rewrite', 'Settings where a listed domain also covers its subdomains.'],
+  ['parent_domain_matches_subdomains', 'string', 'debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps', '', '', 'cleanup postqueue smtp smtpd trivial-rewrite', 'Settings where a listed domain also covers its subdomains.'],
   ['qmgr_clog_warn_time', 'time', '300s', '0..', '2.0', '', 'Shortest time between warnings that a destination clogs the active queue.'],
   ['qmgr_message_active_limit', 'int', '20000', '1..', '', 'qmgr', 'Maximum messages in the active queue.'],
   ['qmgr_message_recipient_limit', 'int', '20000', '1..', '', '', 'Maximum recipients held in memory by the queue manager.'],

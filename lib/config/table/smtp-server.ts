@@ -64,7 +64,7 @@ export const smtpServer: readonly ParameterRow[] = [
   ['milter_rcpt_macros', 'string', 'i {rcpt_addr} {rcpt_host} {rcpt_mailer}', '', '2.3', '', 'Macros sent to Milters with RCPT TO.'],
   ['milter_unknown_command_macros', 'string', '', '', '2.3', '', 'Macros sent to Milters with an unknown command.'],
   ['multi_recipient_bounce_reject_code', 'int', '550', '400..599', '2.1', 'smtpd', 'SMTP code of reject_multi_recipient_bounce.'],
-  ['mydestination', 'string', '$myhostname, localhost.$mydomain, localhost', '', '', 'cleanup postqueue trivial-rewrite', 'Domains delivered to local users.'],
+  ['mydestination', 'string', '$myhostname, localhost.$mydomain, localhost', '', '', 'cleanup postqueue smtp trivial-rewrite', 'Domains delivered to local users.'],
   ['mynetworks', 'string', '', '', '', 'smtpd', 'Clients that are trusted, for example to relay.'],
   ['non_fqdn_reject_code', 'int', '504', '400..599', '', 'smtpd', 'SMTP code of the reject_non_fqdn restrictions.'],
   ['permit_mx_backup_networks', 'string', '', '', '', '', 'Networks whose primary MX qualifies for permit_mx_backup.'],
