@@ -116,7 +116,7 @@ class ChunkReceiver implements Receiver {
       if (content.full) this.#session.pauseInput();
       return undefined;
     }
-    return this.finish();
+    return this.#session.countedReply('BDAT', this.finish());
   }
 
   /** The chunk is complete: the reply, for the message as a whole where it was the last one. */
@@ -127,7 +127,6 @@ class ChunkReceiver implements Receiver {
     session.receiveWith(undefined);
     if (!this.#last) {
       session.contentFull = () => content.full;
-      if (this.#size > 0) session.countCommand('BDAT', true);
       return `250 2.0.0 Ok: ${this.#size} bytes`;
     }
     scanner.finish(content);
@@ -161,8 +160,7 @@ class SkippedChunk implements Receiver {
     this.#left -= length;
     if (this.#left > 0) return undefined;
     this.#session.receiveWith(undefined);
-    this.#session.countCommand('BDAT', false);
-    return this.#reply;
+    return this.#session.countedReply('BDAT', this.#reply);
   }
 
   abort(): void {}

@@ -70,7 +70,8 @@ class DataReceiver implements Receiver {
       return undefined;
     }
     this.#session.receiveWith(undefined);
-    return finishMessage(this.#session, 'DATA', this.#content, scanner.sawBareNewline);
+    const reply = finishMessage(this.#session, 'DATA', this.#content, scanner.sawBareNewline);
+    return this.#session.countedReply('DATA', reply);
   }
 
   abort(): void {

@@ -20,20 +20,18 @@ export function finishMessage(
   if (transaction === undefined) throw new TypeError('end of message without a transaction');
   const ended = performance.now();
   subject.stage = command;
-  if (content.tooLarge) return refused(session, transaction, command, '552 5.3.4 Error: message file too big');
+  if (content.tooLarge) return refused(session, transaction, '552 5.3.4 Error: message file too big');
   if (sawBareNewline && settings.bareNewline === 'reject' && !session.bareNewlineExcluded) {
     content.abort('bare newline');
     const reply = `${settings.bareNewlineRejectCode} 5.5.2 ${settings.myhostname} Error: bare <LF> received`;
-    return refused(session, transaction, command, reply);
+    return refused(session, transaction, reply);
   }
   const submit = (refusal: string | undefined): MaybePromise<string> => {
     if (refusal !== undefined) {
       content.abort('refused');
-      return finished(session, transaction, command, refusal, ended);
+      return finished(session, transaction, refusal, ended);
     }
-    return submitted(session, transaction, content).then((reply) =>
-      finished(session, transaction, command, reply, ended),
-    );
+    return submitted(session, transaction, content).then((reply) => finished(session, transaction, reply, ended));
   };
   const refusal = context.policy.endOfData(subject);
   return refusal instanceof Promise ? refusal.then(submit) : submit(refusal);
@@ -63,22 +61,15 @@ async function submitted(session: Session, transaction: Transaction, content: Co
   }
 }
 
-function refused(session: Session, transaction: Transaction, command: 'DATA' | 'BDAT', reply: string): string {
+function refused(session: Session, transaction: Transaction, reply: string): string {
   logAction(session.context.log, session.subject, 'reject', reply);
-  return finished(session, transaction, command, reply, performance.now());
+  return finished(session, transaction, reply, performance.now());
 }
 
 /** Everything that a message's end means for the session. */
-function finished(
-  session: Session,
-  transaction: Transaction,
-  command: 'DATA' | 'BDAT',
-  reply: string,
-  ended: number,
-): string {
+function finished(session: Session, transaction: Transaction, reply: string, ended: number): string {
   const good = reply.startsWith('2');
   const { context } = session;
-  session.countCommand(command, good);
   context.metrics.replied(performance.now() - ended);
   if (good) {
     // Limits are there for clients that do nothing but make errors.

@@ -294,6 +294,15 @@ export class Session implements Limited {
     if (good) this.#counts[2 * command.index]! += 1;
   }
 
+  /** Counts a command whose reply comes from a receiver, when it has it. */
+  countedReply(name: string, reply: string): string;
+  countedReply(name: string, reply: MaybePromise<string>): MaybePromise<string>;
+  countedReply(name: string, reply: MaybePromise<string>): MaybePromise<string> {
+    if (reply instanceof Promise) return reply.then((text) => this.countedReply(name, text));
+    this.countCommand(name, reply.charCodeAt(0) < FOUR);
+    return reply;
+  }
+
   countCommand(name: string, good: boolean): void {
     const command = commands.get(name);
     if (command !== undefined) this.#count(command, good);

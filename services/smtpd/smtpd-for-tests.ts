@@ -2,7 +2,6 @@
  * An smtpd on a free port for tests, with a cleanup that records what it is given and an address resolver that knows
  * example.org as local. Everything else is the real service.
  */
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import {
   type Cleanup,
@@ -178,7 +177,11 @@ export class TestClient implements Disposable {
 
   /** Resolves with what was left when the server hangs up. */
   async end(): Promise<string> {
-    if (!this.#ended) await once(this.socket, 'close').catch(() => undefined);
+    while (!this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
     return this.#text;
   }
 

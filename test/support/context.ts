@@ -31,6 +31,9 @@ export interface TestContext extends AsyncDisposable {
   stop(): void;
 }
 
+/** Milliseconds to wait for a log line. */
+const LOG_TIMEOUT = 10_000;
+
 function missing(what: string): never {
   throw new Error(`the test has no ${what}`);
 }
@@ -87,7 +90,11 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     metrics: createMetrics(),
     tracing: NO_TRACING,
     clients,
-    stores: { nats: () => missing('NATS'), postgres: () => missing('Postgres') },
+    stores: {
+      nats: () => missing('NATS'),
+      postgres: () => missing('Postgres'),
+      relaxedPostgres: () => missing('Postgres'),
+    },
     content: { read: () => missing('content') },
     entries: { read: () => missing('log') },
     draining: draining.signal,
@@ -101,7 +108,14 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     logged: (text) => {
       const found = lines.find((line) => holds(line, text));
       if (found !== undefined) return Promise.resolve(found);
-      return new Promise((resolve) => waiting.add({ text, resolve }));
+      return new Promise((resolve, reject) => {
+        const wait = { text, resolve };
+        waiting.add(wait);
+        const timer = setTimeout(() => {
+          if (waiting.delete(wait)) reject(new Error(`no log line holds ${text}; there are:\n${lines.join('\n')}`));
+        }, LOG_TIMEOUT);
+        timer.unref();
+      });
     },
     drain: () => draining.abort(),
     stop: () => {
