@@ -1,5 +1,5 @@
 /**
- * nats-server as a child process, with JetStream that syncs every write, on loopback, behind a token.
+ * nats-server as a child process, with JetStream that syncs every write unless told otherwise, on loopback, behind a token.
  */
 import { accessSync, constants, statfsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -28,8 +28,14 @@ export interface EmbeddedNats {
   readonly monitorUrl: string;
 }
 
-/** `searchPath`: directories like those of $PATH, the project's own tools first. */
-export function startNats(instance: Instance, searchPath: string, log: Log): EmbeddedNats {
+/**
+ * `searchPath`: directories like those of $PATH, the project's own tools first. `syncInterval`: "always", or a duration
+ * for whoever means to lose mail.
+ */
+export function startNats(instance: Instance, searchPath: string, syncInterval: string, log: Log): EmbeddedNats {
+  if (!/^(?:always|[0-9]{1,6}[smh])$/.test(syncInterval)) {
+    throw new FatalError(`postfleet_nats_sync_interval = ${syncInterval}: expected "always" or a time such as 2m`);
+  }
   const command = executable('nats-server', searchPath.split(delimiter));
   if (command === undefined) {
     throw new FatalError('nats-server is not in PATH: run "make up", which installs it, or set POSTFLEET_NATS_URL', {
@@ -54,7 +60,7 @@ export function startNats(instance: Instance, searchPath: string, log: Log): Emb
       `authorization { token: "${token}" }`,
       'jetstream {',
       `  store_dir: ${JSON.stringify(store)}`,
-      '  sync_interval: always',
+      `  sync_interval: ${syncInterval === 'always' ? syncInterval : JSON.stringify(syncInterval)}`,
       '  max_mem: 64MB',
       `  max_file: ${blocks * bsize}`,
       '}',

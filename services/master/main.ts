@@ -77,7 +77,7 @@ async function startStores(
   const parameters: Record<string, string> = {};
   const children: Record<string, Child> = {};
   if (configuration.text('postfleet_nats_url') === '') {
-    const nats = startNats(instance, searchPath, log);
+    const nats = startNats(instance, searchPath, configuration.text('postfleet_nats_sync_interval'), log);
     children['nats-server'] = stack.use(nats.child);
     parameters.postfleet_nats_url = nats.url;
     parameters.postfleet_nats_monitor_url = nats.monitorUrl;

@@ -58,6 +58,11 @@ export class Client {
     return this.#ended;
   }
 
+  /** Breaks the connection off. */
+  abort(): void {
+    this.#socket.destroy();
+  }
+
   close(): void {
     this.#socket.end('QUIT\r\n');
     // Whoever was killed does not answer to QUIT.

@@ -23,7 +23,6 @@ export const BOX = 'box';
 export const SENDER_BOX = 'sender';
 
 export interface ConfigurationOptions {
-  readonly shape: Shape;
   readonly shards: number;
   readonly sinkPorts: readonly number[];
   readonly mailDirectory: string;

@@ -63,6 +63,8 @@ function connects(port: number): Promise<boolean> {
 export interface FleetOptions {
   readonly directory: string;
   readonly configDirectory: string;
+  /** The state directory; var/ of `directory` where it is left out. */
+  readonly state?: string;
   readonly shape: Shape;
   /** Entries of master.cf. */
   readonly services: number;
@@ -84,7 +86,7 @@ export class Fleet implements AsyncDisposable {
   private constructor(options: FleetOptions, port: number) {
     this.#options = options;
     this.port = port;
-    this.state = join(options.directory, 'var');
+    this.state = options.state ?? join(options.directory, 'var');
   }
 
   static async start(options: FleetOptions): Promise<Fleet> {

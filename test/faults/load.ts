@@ -35,6 +35,7 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #todo: Sending[];
   readonly #all: readonly Sending[];
+  readonly #clients = new Set<Client>();
   readonly accepted: Message[] = [];
   /** Messages of which an end of data was sent. */
   begun = 0;
@@ -53,8 +54,10 @@ export class Load {
       .map(({ message: { id, recipients }, attempts }) => ({ id, recipients, attempts }));
   }
 
+  /** Until everything is accepted or given up, or the signal: connections are then broken off. */
   async run(): Promise<void> {
-    const { sessions } = this.#options;
+    const { sessions, signal } = this.#options;
+    signal.addEventListener('abort', () => this.#clients.forEach((client) => void client.abort()), { once: true });
     await Promise.all(Array.from({ length: sessions }, () => this.#session()));
   }
 
@@ -62,27 +65,32 @@ export class Load {
     const { port, sessions, rate, random, signal, isAhead } = this.#options;
     let client: Client | undefined;
     let kept = 0;
+    const close = (): void => {
+      client?.close();
+      if (client !== undefined) this.#clients.delete(client);
+      client = undefined;
+    };
     for (let next = this.#todo.pop(); next !== undefined && !signal.aborted; next = this.#todo.pop()) {
       const before = next.attempts.length;
       try {
         if (client === undefined || client.ended || kept++ >= KEPT) {
-          client?.close();
+          close();
           kept = 0;
           client = new Client(port);
+          this.#clients.add(client);
           if ((await client.reply()) !== 220 || (await client.send('EHLO client.test\r\n')) !== 250)
             throw new Error('no session');
         }
         await this.#transaction(client, next);
       } catch {
-        client?.close();
-        client = undefined;
+        close();
       }
       await this.#settle(next, next.attempts.length > before);
       const pause = (sessions * 1000) / rate;
       await delay(pause * (0.5 + random.next()), undefined, { signal }).catch(() => undefined);
       if (isAhead?.() === true) await delay(4 * pause, undefined, { signal }).catch(() => undefined);
     }
-    client?.close();
+    close();
   }
 
   /** Accepted, given up, or back to what is to be sent. */

@@ -22,6 +22,7 @@ import { run } from './run.ts';
 import type { Takeover } from './takeover.ts';
 
 const TAKEOVER_LIMIT = 5;
+const DISK_MESSAGES = 1000;
 /** Duplicates that are listed. */
 const LISTED = 200;
 
@@ -97,6 +98,7 @@ async function killing(directory: string): Promise<boolean> {
 const directory = resolve(options.var, 'faults');
 mkdirSync(directory, { recursive: true });
 let good = true;
-if (options.part !== 'kills') good = (await disk({ directory, say, random: seeded(Number(options.seed)) })) && good;
+if (options.part !== 'kills')
+  good = (await disk({ directory, say, messages: DISK_MESSAGES, random: seeded(Number(options.seed)) })) && good;
 if (options.part !== 'disk') good = (await killing(directory)) && good;
 process.exitCode = good ? 0 : 1;

@@ -5,12 +5,13 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Arrivals, outstanding } from './arrivals.ts';
 import { BOX, BOX_DOMAIN, SENDER_BOX, type Shape, writeConfiguration } from './configuration.ts';
 import { Fleet, KINDS } from './fleet.ts';
-import { type Copy, type Kill, type Notice, type Records, unitOf } from './ledger.ts';
+import { type Kill, type Records, unitOf } from './ledger.ts';
 import { Load } from './load.ts';
 import { Mailbox } from './mailboxes.ts';
-import { idOf, makeMessages, read } from './messages.ts';
+import { idOf, makeMessages } from './messages.ts';
 import { QueueReader } from './queue-reader.ts';
 import type { Random } from './random.ts';
 import { Sink } from './sink.ts';
@@ -43,27 +44,6 @@ const DRAIN_LIMIT = 120_000;
 /** Milliseconds after everything has arrived, in which a copy too many would arrive. */
 const AFTERMATH = 4000;
 const MANY_SHARDS = 4;
-
-/** What was seen to arrive. */
-class Arrivals {
-  readonly copies: Copy[] = [];
-  readonly notices: Notice[] = [];
-  /** Units that have an outcome. */
-  readonly done = new Set<string>();
-  readonly #lastBegan = new Map<string, number>();
-
-  add(arrival: Parameters<typeof read>[0]): void {
-    const { copies, notices } = read(arrival);
-    this.copies.push(...copies);
-    this.notices.push(...notices);
-    for (const { id, recipient } of [...copies, ...notices]) this.done.add(unitOf(id, recipient));
-    for (const { recipient } of copies) this.#lastBegan.set(recipient.split('@')[1]!, arrival.began);
-  }
-
-  lastBegan(domain: string): number {
-    return this.#lastBegan.get(domain) ?? 0;
-  }
-}
 
 class Run {
   readonly #options: RunOptions;
@@ -109,12 +89,8 @@ class Run {
   }
 
   /** Accepted recipients without an outcome that has been seen. */
-  outstanding(wanted: (recipient: string) => boolean = () => true): number {
-    let count = 0;
-    for (const { id, recipients } of this.#load.accepted)
-      for (const recipient of recipients)
-        if (wanted(recipient) && !this.#arrivals.done.has(unitOf(id, recipient))) count++;
-    return count;
+  get outstanding(): number {
+    return outstanding(this.#load.accepted, this.#arrivals);
   }
 
   /** How much the processes of a kind have in hand, as far as it shows from outside. */
@@ -134,7 +110,7 @@ class Run {
         return this.#sink.open;
       case 'virtual':
         this.collect();
-        return this.outstanding((recipient) => recipient.endsWith(`@${BOX_DOMAIN}`));
+        return outstanding(this.#load.accepted, this.#arrivals, (recipient) => recipient.endsWith(`@${BOX_DOMAIN}`));
       case 'bounce':
         this.collect();
         return [...this.#refused].filter((recipient) => !this.#arrivals.done.has(unitOf(idOf(recipient), recipient)))
@@ -241,7 +217,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
     refused: (recipient) => refused.add(recipient),
   });
   const services = writeConfiguration(configDirectory, {
-    shape,
     shards,
     sinkPorts: sink.ports,
     mailDirectory: join(directory, 'var', 'mail'),
@@ -281,7 +256,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     await Promise.all([state.settled(), loading]);
     for (const deadline = Date.now() + DRAIN_LIMIT; Date.now() < deadline; await delay(250)) {
       state.collect();
-      if (state.outstanding() === 0) break;
+      if (state.outstanding === 0) break;
     }
     await delay(AFTERMATH);
     const queued = await state.queued();
