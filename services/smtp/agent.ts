@@ -5,15 +5,18 @@
  * At most smtp_mx_address_limit addresses of a destination and smtp_mx_session_limit sessions that got as far as EHLO are
  * tried. Which server is the last matters: temporary trouble with it is final for this attempt (delivery.ts).
  */
-import type { DeliveryReply, DeliveryRequest } from '../../lib/clients/protocols.ts';
+import type { DeliveryRecipient, DeliveryReply, DeliveryRequest } from '../../lib/clients/protocols.ts';
 import type { Lookup } from '../../lib/dns/answer.ts';
+import type { ContentReader } from '../../lib/queue/content.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import type { DeliveryHandler } from '../../lib/server/delivery-agent.ts';
 import type { DeliveryReport } from '../../lib/server/delivery-report.ts';
 import type { ClientConnection } from '../../lib/smtp/client-connection.ts';
+import { TableError } from '../../lib/tables/table.ts';
 import { type AddressContext, findAddresses, SMTP_PORT } from './addresses.ts';
 import { Delivery } from './delivery.ts';
 import { type Destination, parseDestination, splitNexthop } from './destination.ts';
+import { GenericContent, type GenericContext, mapGeneric, mapHeaders } from './generic.ts';
 import { forwardingLoop, type HeadFlags, headOf, parseHeadFlags } from './head-flags.ts';
 import { type NoSession, openSession, Session } from './session.ts';
 import { endpointKey, SessionCache } from './session-cache.ts';
@@ -26,6 +29,8 @@ export interface AgentOptions {
   readonly settings: Settings;
   readonly dns: Lookup;
   readonly isOwnAddress: (address: string) => boolean;
+  /** generic(5); undefined where no table is named. */
+  readonly generic?: (GenericContext & AsyncDisposable) | undefined;
   readonly random?: () => number;
 }
 
@@ -46,8 +51,12 @@ export class SmtpAgent implements DeliveryHandler {
   readonly #open = new Set<ClientConnection>();
   readonly #reused: { inc(): void };
   readonly #flags: HeadFlags;
+  readonly #generic: (GenericContext & AsyncDisposable) | undefined;
+  readonly #content: ContentReader;
 
-  constructor({ context, settings, dns, isOwnAddress, random = Math.random }: AgentOptions) {
+  constructor({ context, settings, dns, isOwnAddress, generic, random = Math.random }: AgentOptions) {
+    this.#generic = generic;
+    this.#content = generic === undefined ? context.content : new GenericContent(generic, context.content);
     this.#context = context;
     this.#settings = settings;
     this.#addresses = { settings, dns, isOwnAddress, random };
@@ -62,7 +71,11 @@ export class SmtpAgent implements DeliveryHandler {
   }
 
   async deliver(request: DeliveryRequest, signal: AbortSignal, report: DeliveryReport): Promise<DeliveryReply> {
-    const delivery = new Delivery(request, report, this.#context.log);
+    const delivery = await this.#begin(request, report);
+    if (delivery instanceof Trouble) {
+      for (const recipient of request.recipients) report.deferred(recipient, 'none', delivery.dsn);
+      return report.reply();
+    }
     const progress: Progress = { delivery, sessions: 0, trouble: undefined };
     if (this.#flags.deliveredTo) {
       const loop = await forwardingLoop(request, this.#context.content, signal);
@@ -83,10 +96,33 @@ export class SmtpAgent implements DeliveryHandler {
     return delivery.reply();
   }
 
+  /** The request as the outside is to see it. */
+  async #begin(request: DeliveryRequest, report: DeliveryReport): Promise<Delivery | Trouble> {
+    const generic = this.#generic;
+    const { log } = this.#context;
+    if (generic === undefined) return new Delivery(request, report, log);
+    try {
+      const sender = request.sender === '' ? '' : ((await mapGeneric(generic, request.sender)) ?? request.sender);
+      const content = await mapHeaders(generic, request.content);
+      const outside = new Map<DeliveryRecipient, string>();
+      for (const recipient of request.recipients) {
+        const mapped = await mapGeneric(generic, recipient.address);
+        if (mapped !== undefined) outside.set(recipient, mapped);
+      }
+      const contentSize = content.length > 0 ? content.length : request.contentSize;
+      return new Delivery({ ...request, sender, content, contentSize }, report, log, outside);
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      log.warning(`${request.queueId}: ${generic.maps.parameter} map lookup problem -- message delivery deferred`);
+      return messageTrouble('4.3.0', `${generic.maps.parameter} map lookup problem`);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sessions.close();
     this.#closeAll();
     await this.#settings.sasl.byName[Symbol.asyncDispose]();
+    await this.#generic?.[Symbol.asyncDispose]();
   }
 
   #closeAll(): void {
@@ -185,7 +221,7 @@ export class SmtpAgent implements DeliveryHandler {
   async #use(session: Session, destination: Destination, delivery: Delivery): Promise<TransactionEnd> {
     const end = await transact(session, delivery, {
       settings: this.#settings,
-      content: this.#context.content,
+      content: this.#content,
       signal: this.#context.signal,
       log: this.#context.log,
       head: this.#hasHead ? headOf(delivery.request, this.#flags) : undefined,

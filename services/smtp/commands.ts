@@ -70,9 +70,13 @@ export function mailCommand(request: DeliveryRequest, size: number, { features, 
   return `${command}\r\n`;
 }
 
-/** The RCPT command with its line end. */
-export function rcptCommand(recipient: DeliveryRecipient, { features, quote }: CommandOptions): string {
-  let command = `RCPT TO:<${envelopeAddress(recipient.address, quote)}>`;
+/** The RCPT command with its line end. `address` is what the server is to know the recipient as. */
+export function rcptCommand(
+  recipient: DeliveryRecipient,
+  { features, quote }: CommandOptions,
+  address = recipient.address,
+): string {
+  let command = `RCPT TO:<${envelopeAddress(address, quote)}>`;
   if (features.dsn) {
     if (recipient.dsnNotify !== 0) {
       const words = NOTIFY.filter(([bit]) => (recipient.dsnNotify & bit) !== 0).map(([, word]) => word);

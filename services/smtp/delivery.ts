@@ -11,21 +11,37 @@ import type { DeliveryReport } from '../../lib/server/delivery-report.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { Trouble } from './trouble.ts';
 
+const NOBODY: ReadonlyMap<DeliveryRecipient, string> = new Map();
+
 export class Delivery {
+  /** The request, with sender and content as the server is to get them. */
   readonly request: DeliveryRequest;
   readonly report: DeliveryReport;
   /** Recipients without an outcome. */
   remaining: DeliveryRecipient[];
   /** No other server is tried after this one. */
   isFinal = false;
+  readonly #outside: ReadonlyMap<DeliveryRecipient, string>;
   readonly #log: Log;
   #unavailable: Dsn | undefined;
 
-  constructor(request: DeliveryRequest, report: DeliveryReport, log: Log) {
+  /** `outside`: recipients that the server is to know under another address (generic(5)). */
+  constructor(
+    request: DeliveryRequest,
+    report: DeliveryReport,
+    log: Log,
+    outside: ReadonlyMap<DeliveryRecipient, string> = NOBODY,
+  ) {
+    this.#outside = outside;
     this.request = request;
     this.report = report;
     this.remaining = [...request.recipients];
     this.#log = log;
+  }
+
+  /** The address of a recipient in commands. */
+  addressOf(recipient: DeliveryRecipient): string {
+    return this.#outside.get(recipient) ?? recipient.address;
   }
 
   get isDone(): boolean {

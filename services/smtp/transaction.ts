@@ -52,7 +52,8 @@ export async function transact(
 function requiresSmtputf8(delivery: Delivery): boolean {
   const { request } = delivery;
   if (!request.smtputf8) return false;
-  if (!isAscii(request.sender) || delivery.remaining.some((recipient) => !isAscii(recipient.address))) return true;
+  if (!isAscii(request.sender) || delivery.remaining.some((recipient) => !isAscii(delivery.addressOf(recipient))))
+    return true;
   if (request.content.length === 0) return request.contentSize > 0;
   const headerEnd = request.content.indexOf('\n\n');
   const header = headerEnd < 0 ? request.content : request.content.subarray(0, headerEnd);
@@ -100,7 +101,7 @@ class Transaction {
     const mail = mailCommand(request, request.contentSize, this.#commandOptions);
     if (features.pipelining) {
       let commands = needsReset ? `RSET\r\n${mail}` : mail;
-      for (const recipient of recipients) commands += rcptCommand(recipient, this.#commandOptions);
+      for (const recipient of recipients) commands += this.#rcpt(recipient);
       if (!this.#verifyOnly) commands += 'DATA\r\n';
       connection.write(commands);
     } else {
@@ -113,6 +114,10 @@ class Transaction {
       if (!features.pipelining) connection.write(mail);
     }
     return this.#senderReply(recipients);
+  }
+
+  #rcpt(recipient: DeliveryRecipient): string {
+    return rcptCommand(recipient, this.#commandOptions, this.#delivery.addressOf(recipient));
   }
 
   async #senderReply(recipients: readonly DeliveryRecipient[]): Promise<TransactionEnd | undefined> {
@@ -135,7 +140,7 @@ class Transaction {
   async #recipients(recipients: readonly DeliveryRecipient[]): Promise<TransactionEnd | undefined> {
     const { connection, features, peer, relay } = this.#session;
     for (const recipient of recipients) {
-      if (!features.pipelining) connection.write(rcptCommand(recipient, this.#commandOptions));
+      if (!features.pipelining) connection.write(this.#rcpt(recipient));
       const reply = await this.#reply(this.#settings.rcptTimeout);
       if (isBreakdown(reply)) return this.#lost(reply, 'sending RCPT TO', this.#undone(recipients));
       if (Math.floor(reply.code / 100) === 2) {
@@ -183,7 +188,7 @@ class Transaction {
 
   /** The recipients to name to the server; those whose address cannot stand in a command are done with. */
   #sendableRecipients(): DeliveryRecipient[] {
-    const unsendable = this.#delivery.remaining.filter((recipient) => !isSendable(recipient.address));
+    const unsendable = this.#delivery.remaining.filter((recipient) => !isSendable(this.#delivery.addressOf(recipient)));
     for (const recipient of unsendable) {
       const trouble = messageTrouble('5.1.3', 'bad recipient address syntax');
       this.#delivery.recipientFailed(recipient, this.#session.relay, trouble);
