@@ -52,8 +52,10 @@ export class Pickup {
       if (error instanceof MaildropDamaged) {
         log.warning(`maildrop entry ${message.seq}: ${error.message}: set aside in stream MAILDROP_CORRUPT`);
         await this.#maildrop.setAside(message);
-      } else if (error instanceof Unavailable || signal.aborted) message.nak(waitBefore(message.info.deliveryCount));
-      else throw error;
+      } else if (error instanceof Unavailable || signal.aborted) {
+        if (!signal.aborted) log.warning(`maildrop entry ${message.seq}: ${error}; it is tried again`);
+        message.nak(waitBefore(message.info.deliveryCount));
+      } else throw error;
     } finally {
       clearInterval(alive);
     }
