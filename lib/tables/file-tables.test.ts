@@ -59,7 +59,7 @@ test('an index goes before its source, with a warning where the source is newer'
   assert.match(tables.lines.join('\n'), /database .*t\.index is older than source file .*t$/);
 });
 
-test('changes of a file are seen after a second, and a broken file leaves the last good content', async () => {
+test('changes of a file are seen within a second, and a broken file leaves the last good content', async () => {
   await using tables = await testTables();
   const path = await tables.file('t', 'one');
   let now = 0;
@@ -220,7 +220,7 @@ test('patterns over a megabyte that explode in other engines neither stall looku
   } finally {
     clearInterval(timer);
   }
-  assert.ok(longest < 500, `the event loop stood still for ${longest} ms`);
+  assert.ok(longest < 1000, `the event loop stood still for ${longest} ms`);
 });
 
 test('a pattern that only backtracking can match is a temporary failure where it takes too long', async () => {

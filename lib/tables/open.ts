@@ -70,6 +70,9 @@ const TABLE_TYPES: Readonly<Record<string, () => Promise<TableTypeModule>>> = {
 /** All table types, in alphabetical order. */
 export const tableTypes: readonly string[] = Object.keys(TABLE_TYPES).sort();
 
+/** Types whose server proves nothing about who it is. */
+const UNAUTHENTICATED_TYPES: ReadonlySet<string> = new Set(['tcp', 'socketmap', 'nis', 'nisplus']);
+
 /** Types whose source postmap turns into an index: a file beside it, or rows in Postgres. */
 export const INDEXED_TYPES: ReadonlySet<string> = new Set(['hash', 'btree', 'lmdb', 'cdb', 'dbm', 'sdbm']);
 
@@ -89,6 +92,9 @@ export async function openTable(spec: string, context: TableContext, flags?: Tab
   try {
     const load = Object.hasOwn(TABLE_TYPES, request.type) ? TABLE_TYPES[request.type] : undefined;
     if (load === undefined) throw new TableOpenError(`unsupported dictionary type: ${request.type}`);
+    if (request.flags.noUnauthenticated && UNAUTHENTICATED_TYPES.has(request.type)) {
+      throw new TableOpenError(`${spec} map is not allowed for security-sensitive data`);
+    }
     const module = await load();
     return await module.openTableType(request);
   } catch (error) {

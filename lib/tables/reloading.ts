@@ -1,5 +1,5 @@
 /**
- * Content that comes from a file and follows its changes: the file is looked at when somebody asks, at most once a second,
+ * Content that comes from a file and follows its changes: the file is looked at when somebody asks, at most twice a second,
  * and read again when it is not the same. A file that cannot be read or parsed any more leaves the last good content, with
  * a warning each time the file changes.
  */
@@ -7,7 +7,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { systemErrorText } from './file-value.ts';
 import type { MaybePromise } from './table.ts';
 
-const CHECK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 500;
 
 export interface ReloadingOptions<T> {
   /** The first of these files that exists is the source. */

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { RE2JS } from 're2js';
 import { matchLinear } from './matcher.ts';
-import type { MatchRequest } from './worker-pool.ts';
+import type { MatchReply, MatchRequest } from './worker-pool.ts';
 
 const MAX_COMPILED = 200;
 const compiled = new Map<string, (text: string) => readonly (string | undefined)[] | undefined>();
@@ -19,7 +19,12 @@ function compile(request: MatchRequest): (text: string) => readonly (string | un
   };
 }
 
+function say(reply: MatchReply): void {
+  parentPort!.postMessage(reply);
+}
+
 parentPort?.on('message', (request: MatchRequest) => {
+  say({ begun: true });
   const key = `${request.engine} ${request.engine === 'v8' ? request.flags : request.longest} ${request.source}`;
   let match = compiled.get(key);
   if (match === undefined) {
@@ -27,5 +32,5 @@ parentPort?.on('message', (request: MatchRequest) => {
     match = compile(request);
     compiled.set(key, match);
   }
-  parentPort!.postMessage(match(request.text));
+  say({ groups: match(request.text) });
 });

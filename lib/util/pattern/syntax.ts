@@ -69,3 +69,31 @@ export function contains(node: PatternNode, fits: (node: PatternNode) => boolean
   if ('items' in node) return node.items.some((item) => contains(item, fits));
   return 'body' in node && contains(node.body, fits);
 }
+
+/** How many characters the node matches, undefined where that varies. */
+export function fixedLength(node: PatternNode): number | undefined {
+  switch (node.kind) {
+    case 'set':
+      return 1;
+    case 'assertion':
+    case 'look':
+      return 0;
+    case 'back-reference':
+      return undefined;
+    case 'group':
+    case 'atomic':
+      return fixedLength(node.body);
+    case 'repeat': {
+      const length = fixedLength(node.body);
+      return length === undefined || node.min !== node.max ? undefined : length * node.min;
+    }
+    case 'sequence': {
+      const lengths = node.items.map(fixedLength);
+      return lengths.includes(undefined) ? undefined : lengths.reduce((sum: number, length) => sum + length!, 0);
+    }
+    case 'alternatives': {
+      const lengths = new Set(node.items.map(fixedLength));
+      return lengths.size === 1 ? [...lengths][0] : undefined;
+    }
+  }
+}

@@ -29,7 +29,12 @@ export class MatchTimeoutError extends Error {
 
 /** For backtracking, a second is thousands of times what a usual match takes. The linear engine ends by itself. */
 const TIME_LIMIT_MS = { v8: 1000, re2: 30_000 } as const;
+/** For a thread to start and take its request, on a machine that has much else to do. */
+const START_LIMIT_MS = 30_000;
 const MAX_WAITING = 1000;
+
+/** What the thread says: that it has begun with a request, and then what it found. */
+export type MatchReply = { readonly begun: true } | { readonly groups: MatchGroups | undefined };
 
 interface Waiting {
   readonly request: MatchRequest;
@@ -70,12 +75,17 @@ function next(): void {
   const thread = startedWorker();
   thread.ref();
   thread.postMessage(running.request);
-  const limit = TIME_LIMIT_MS[running.request.engine];
+  limitTo(START_LIMIT_MS);
+}
+
+/** Ends the thread, and the request that it is at, after that time. */
+function limitTo(milliseconds: number): void {
+  clearTimeout(timer);
   timer = setTimeout(() => {
-    void thread.terminate();
+    void worker?.terminate();
     worker = undefined;
-    finish((entry) => entry.reject(new MatchTimeoutError(`no answer within ${limit} ms`)));
-  }, limit);
+    finish((entry) => entry.reject(new MatchTimeoutError(`no answer within ${milliseconds} ms`)));
+  }, milliseconds);
 }
 
 function startedWorker(): Worker {
@@ -84,8 +94,10 @@ function startedWorker(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const thread = new Worker(new URL(`./match-worker.${extension}`, import.meta.url));
   // What a thread says that was ended meanwhile is not about the request that runs.
-  thread.on('message', (groups: MatchGroups | undefined) => {
-    if (worker === thread) finish((entry) => entry.resolve(groups));
+  thread.on('message', (reply: MatchReply) => {
+    if (worker !== thread || running === undefined) return;
+    if ('begun' in reply) limitTo(TIME_LIMIT_MS[running.request.engine]);
+    else finish((entry) => entry.resolve(reply.groups));
   });
   thread.on('error', (error) => {
     if (worker !== thread) return;
