@@ -73,11 +73,15 @@ export class ContentStream implements AsyncIterable<Buffer> {
         });
       }
     } finally {
-      // Who iterates may leave early; the writer must not wait for it.
-      this.#ended = true;
-      this.#pieces.length = 0;
-      this.#waiting = 0;
-      this.#drained();
+      this.release();
     }
+  }
+
+  /** Nobody reads on: what comes is dropped, and the writer does not wait. */
+  release(): void {
+    this.#ended = true;
+    this.#pieces.length = 0;
+    this.#waiting = 0;
+    this.#drained();
   }
 }

@@ -77,8 +77,10 @@ export class Content implements ContentSink {
     for (const piece of this.#pieces) stream.push(piece);
     this.#pieces = [];
     this.#reply = this.#submitLarge(stream);
-    // Who awaits the end of data sees the failure; until then nobody does.
-    this.#reply.catch(() => undefined);
+    // An answer may come before the content is complete, and whoever gave it reads no further. A failure is seen by who
+    // awaits the end of data.
+    const release = (): void => stream.release();
+    this.#reply.then(release, release);
     return stream;
   }
 
