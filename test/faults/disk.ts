@@ -140,6 +140,7 @@ interface Outcome {
 async function stopAndRead(
   { directory, random, messages, say }: DiskOptions,
   name: string,
+  interval: string,
   environment: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
   const place = join(directory, `disk-${name}`);
@@ -190,7 +191,9 @@ async function stopAndRead(
     await fleet.killForGood();
   }
   const delivered = arrivals.done.size;
-  say(`disk, ${name}: stopped with ${load.accepted.length} accepted, ${delivered} of them at the next hop`);
+  say(
+    `disk, sync_interval ${interval}: stopped with ${load.accepted.length} accepted, ${delivered} of them at the next hop`,
+  );
 
   await using _image = await Image.mount(copy, mountPoint);
   await using fleet = await Fleet.start({ ...options, services: configure('') });
@@ -217,9 +220,9 @@ export async function disk(options: DiskOptions): Promise<boolean> {
     say(`disk: SKIPPED, loop devices cannot be had here: ${why}`);
     return true;
   }
-  const synced = await stopAndRead(options, 'sync_interval always', {});
+  const synced = await stopAndRead(options, 'synced', 'always', {});
   say(`disk, sync_interval always: ${synced.accepted} accepted, ${synced.missing} missing in the copy (0 expected)`);
-  const weak = await stopAndRead(options, 'sync_interval 10m', {
+  const weak = await stopAndRead(options, 'weak', '10m', {
     POSTFLEET_NATS_SYNC_INTERVAL: '10m',
     POSTFLEET_WEAK_DURABILITY: 'yes',
   });

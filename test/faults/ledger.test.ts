@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  balance,
+  type Copy,
+  type Kill,
+  type Notice,
+  passes,
+  type Records,
+  type Sent,
+  summary,
+  WRITE_LIMIT,
+} from './ledger.ts';
+
+const RECIPIENT = 'ok-m1@d0.test';
+const accepted: Sent = { id: 'm1', recipients: [RECIPIENT], attempts: [{ at: 1000, answered: 1010, code: 250 }] };
+const copy = (queueId: string, began: number, ended = began + 10): Copy => ({
+  id: 'm1',
+  recipient: RECIPIENT,
+  queueId,
+  began,
+  ended,
+});
+const notice = (queueId: string, about: string, at = 2000): Notice => ({ ...copy(queueId, at), about });
+const kill = (kind: string, at: number, back = at + 500): Kill => ({ kind, at, back });
+const records = (some: Partial<Records>): Records => ({
+  sent: [accepted],
+  copies: [],
+  notices: [],
+  queued: new Set(),
+  kills: [],
+  removed: new Map(),
+  ...some,
+});
+
+test('a message that nobody has any more is lost', () => {
+  const verdict = balance(records({}));
+  assert.deepEqual(verdict.lost, ['m1']);
+  assert.equal(passes(verdict), false);
+  assert.equal(
+    summary(verdict, 3),
+    'sent 1 accepted 1 unknown 0 delivered 0 bounced 0 queued 0 lost 1 duplicates 0 kills 3',
+  );
+});
+
+test('one of two recipients without an outcome makes the message lost', () => {
+  const sent = { ...accepted, recipients: [RECIPIENT, 'no-m1@d0.test'] };
+  assert.deepEqual(balance(records({ sent: [sent], copies: [copy('A', 2000)] })).lost, ['m1']);
+});
+
+test('what was delivered, bounced or queued balances', () => {
+  const fates: [Partial<Records>, 'delivered' | 'bounced' | 'queued'][] = [
+    [{ copies: [copy('A', 2000)] }, 'delivered'],
+    [{ notices: [notice('N', 'A')] }, 'bounced'],
+    [{ queued: new Set([`m1 ${RECIPIENT}`]) }, 'queued'],
+  ];
+  for (const [some, fate] of fates) {
+    const verdict = balance(records(some));
+    assert.equal(verdict[fate], 1, fate);
+    assert.equal(passes(verdict), true, fate);
+  }
+});
+
+test('a message without an answer is unknown, and may be missing', () => {
+  const sent = { ...accepted, attempts: [{ at: 1000, answered: 1500, code: undefined }] };
+  const verdict = balance(records({ sent: [sent] }));
+  assert.deepEqual([verdict.accepted, verdict.unknown, verdict.lost], [0, 1, []]);
+});
+
+const causes: [string, Partial<Records>, RegExp | undefined][] = [
+  ['no kill at all', { copies: [copy('A', 2000), copy('A', 3000)] }, undefined],
+  [
+    'smtp killed during the first attempt',
+    { copies: [copy('A', 2000), copy('A', 5000)], kills: [kill('smtp', 2005)] },
+    /attempt open when smtp/,
+  ],
+  [
+    'qmgr killed before the outcome was written',
+    { copies: [copy('A', 2000), copy('A', 5000)], kills: [kill('qmgr', 2500)], removed: new Map([['A', 5100]]) },
+    /attempt open when qmgr/,
+  ],
+  [
+    'qmgr killed after it said that the outcome was written',
+    { copies: [copy('A', 2000), copy('A', 5000)], kills: [kill('qmgr', 2500)], removed: new Map([['A', 2100]]) },
+    undefined,
+  ],
+  [
+    'qmgr killed long after',
+    { copies: [copy('A', 2000), copy('A', 99_000)], kills: [kill('qmgr', 2011 + WRITE_LIMIT)] },
+    undefined,
+  ],
+  [
+    'Postgres away when the attempt ended, qmgr killed before it was back',
+    {
+      copies: [copy('A', 2000), copy('A', 99_000)],
+      kills: [kill('postgres', 1900, 20_000), kill('qmgr', 15_000)],
+    },
+    /attempt open when qmgr/,
+  ],
+  [
+    'the kill came before the attempt',
+    { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill('smtp', 1999)] },
+    undefined,
+  ],
+  ...['smtpd', 'cleanup', 'rewrite', 'bounce', 'showq', 'nats-server'].map(
+    (kind): [string, Partial<Records>, undefined] => [
+      `${kind} killed during the attempt`,
+      { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill(kind, 2005)] },
+      undefined,
+    ],
+  ),
+  [
+    'two queue ids and an answer to everything',
+    { copies: [copy('A', 2000), copy('B', 2000)], kills: [kill('smtpd', 1005)] },
+    undefined,
+  ],
+  [
+    'two queue ids after an end of data without an answer, smtpd killed',
+    {
+      sent: [{ ...accepted, attempts: [{ at: 500, answered: 510, code: undefined }, ...accepted.attempts] }],
+      copies: [copy('A', 2000), copy('B', 2000)],
+      kills: [kill('smtpd', 505)],
+    },
+    /unknown answer \(smtpd killed\)/,
+  ],
+  [
+    'two queue ids after an end of data without an answer, nobody killed',
+    {
+      sent: [{ ...accepted, attempts: [{ at: 500, answered: 510, code: undefined }, ...accepted.attempts] }],
+      copies: [copy('A', 2000), copy('B', 2000)],
+    },
+    undefined,
+  ],
+  [
+    'three queue ids and one end of data without an answer',
+    {
+      sent: [{ ...accepted, attempts: [{ at: 500, answered: 510, code: undefined }, ...accepted.attempts] }],
+      copies: [copy('A', 2000), copy('B', 2000), copy('C', 2000)],
+      kills: [kill('smtpd', 505)],
+    },
+    undefined,
+  ],
+  ['delivered, and bounced as well', { copies: [copy('A', 2000)], notices: [notice('N', 'A', 3000)] }, undefined],
+  [
+    'two notices about one failure, whatever was killed',
+    { notices: [notice('N', 'A'), notice('O', 'A')], kills: [kill('everything', 2005)] },
+    undefined,
+  ],
+  [
+    'one notice delivered twice, smtp killed during the first time',
+    { notices: [notice('N', 'A'), notice('N', 'A', 4000)], kills: [kill('smtp', 2005)] },
+    /its notice/,
+  ],
+];
+
+for (const [situation, some, cause] of causes) {
+  test(`a duplicate ${cause === undefined ? 'has no cause' : 'has a cause'}: ${situation}`, () => {
+    const verdict = balance(records(some));
+    assert.equal(verdict.duplicates.length, 1);
+    if (cause === undefined) assert.equal(verdict.duplicates[0]!.cause, undefined);
+    else assert.match(verdict.duplicates[0]!.cause ?? '', cause);
+    assert.equal(passes(verdict), cause !== undefined);
+  });
+}
