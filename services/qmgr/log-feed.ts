@@ -33,7 +33,8 @@ export class LogFeed implements AsyncDisposable {
       // A name of its own: the consumer of an owner that was killed lives on for minutes, and would refuse this one.
       name_prefix: `qmgr_${stream}_${randomUUID()}`,
     });
-    const messages = await consumer.consume({ max_bytes: READ_AHEAD });
+    // A server that was killed and came back knows nothing of this consumer; its silence is noticed after two beats.
+    const messages = await consumer.consume({ max_bytes: READ_AHEAD, expires: 5000, idle_heartbeat: 1000 });
     feed.#close = () => messages.close();
     void feed.#pump(messages);
     return feed;

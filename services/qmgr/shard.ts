@@ -47,9 +47,10 @@ export class Shard {
   async run(): Promise<void> {
     const { pool, log, scheduler } = this.#context;
     let complained = '';
-    let began = performance.now();
     for (let wait = 100; !this.#signal.aborted; wait = Math.min(wait * 2, 2000)) {
       const round = new AbortController();
+      // A round that never got as far as its work is not a steady one, however long ago the last was.
+      let began = Number.POSITIVE_INFINITY;
       const signal = AbortSignal.any([this.#signal, round.signal]);
       try {
         const taken = await reclaimActive(pool, this.#shard, this.#epoch, scheduler.keys(this.#shard, this.#epoch));
