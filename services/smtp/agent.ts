@@ -37,8 +37,6 @@ export interface AgentOptions {
 /** The way of one request so far. */
 interface Progress {
   readonly delivery: Delivery;
-  /** Sessions that got as far as EHLO and were not dead from the start. */
-  sessions: number;
   /** Why the last server that was tried failed, or the last destination had none. */
   trouble: Trouble | undefined;
 }
@@ -76,7 +74,7 @@ export class SmtpAgent implements DeliveryHandler {
       for (const recipient of request.recipients) report.deferred(recipient, 'none', delivery.dsn);
       return report.reply();
     }
-    const progress: Progress = { delivery, sessions: 0, trouble: undefined };
+    const progress: Progress = { delivery, trouble: undefined };
     if (this.#flags.deliveredTo) {
       const loop = await forwardingLoop(request, this.#context.content, signal);
       if (loop !== undefined) {
@@ -151,6 +149,8 @@ export class SmtpAgent implements DeliveryHandler {
     const { delivery } = progress;
     const { mxSessionLimit } = this.#settings;
     let tried = 0;
+    // Those that got as far as EHLO and were not dead from the start.
+    let sessions = 0;
     while (peers.length > 0 && !delivery.isDone && !this.#context.signal.aborted) {
       const peer = peers[0]!;
       // Whichever server of the destination worked last will do for a beginning; after that each has its turn.
@@ -159,7 +159,7 @@ export class SmtpAgent implements DeliveryHandler {
         (await this.#nextSession(destination, peers, delivery.request.sender));
       delivery.report.connected();
       if (session instanceof Session) {
-        const exhausted = mxSessionLimit > 0 && progress.sessions + 1 >= mxSessionLimit;
+        const exhausted = mxSessionLimit > 0 && sessions + 1 >= mxSessionLimit;
         delivery.isFinal = isLast && (peers.length === 0 || exhausted);
         if ((await this.#use(session, destination, delivery)) === 'stale') {
           // The server closed while the session waited: it is tried again as if there had been none.
@@ -167,7 +167,7 @@ export class SmtpAgent implements DeliveryHandler {
           continue;
         }
         tried++;
-        progress.sessions++;
+        sessions++;
         if (exhausted) return;
         continue;
       }
