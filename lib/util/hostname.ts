@@ -3,6 +3,8 @@
  * (RFC 1035 section 2.3.1, RFC 4291 section 2.2). Names are ASCII; idna.ts brings others into that form.
  */
 
+import { encodeBytes } from './byte-text.ts';
+
 const MAX_NAME = 255;
 const MAX_LABEL = 63;
 
@@ -34,7 +36,7 @@ export function hostnameProblem(name: string, options: HostnameOptions = {}): st
       if (labelLength === 1 || next === undefined || next === '.') return complain('misplaced hyphen');
     } else if (character === '*' && options.wildcard) {
       if (at > 0 || (name.length > 1 && name[1] !== '.')) return complain("'*' can be the first label only");
-    } else return complain(`invalid character ${name.charCodeAt(at)}(decimal)`);
+    } else return complain(`invalid character ${firstByte(name, at)}(decimal)`);
   }
   if (numeric) return complain('numeric hostname');
   return name.length > MAX_NAME ? `valid_hostname: bad length ${name.length} for ${name.slice(0, 100)}...` : undefined;
@@ -64,7 +66,7 @@ function ipv4Problem(address: string): string | undefined {
       if (octet < 0) octets += 1;
       octet = Math.max(octet, 0) * 10 + Number(character);
       if (octet > 255) return complain('invalid octet value');
-    } else if (character !== '.') return complain(`invalid character ${address.charCodeAt(at)}(decimal)`);
+    } else if (character !== '.') return complain(`invalid character ${firstByte(address, at)}(decimal)`);
     else {
       if (octet < 0 || at === address.length - 1) return complain('misplaced dot');
       if (octets === 1 && octet === 0 && /[1-9]/.test(address)) return complain('bad initial octet value');
@@ -89,10 +91,15 @@ function ipv6Problem(address: string): string | undefined {
     } else if (isLast && field.includes('.')) {
       return at < 2 || at > 6 ? complain('malformed IPv4-in-IPv6 address') : ipv4Problem(field);
     } else {
-      const wrong = /[^0-9a-fA-F]/.exec(field)?.[0];
-      if (wrong !== undefined) return complain(`invalid character ${wrong.charCodeAt(0)}(decimal) in IPv6 address`);
+      const wrong = /[^0-9a-fA-F]/u.exec(field)?.[0];
+      if (wrong !== undefined) return complain(`invalid character ${firstByte(wrong, 0)}(decimal) in IPv6 address`);
       if (field.length > 4) return complain('malformed IPv6 address');
     }
   }
   return gaps === 0 && fields.length < 8 ? complain("too few `:' in IPv6 address") : undefined;
+}
+
+/** The byte that a complaint names: the first of the character at that place. */
+function firstByte(text: string, at: number): number {
+  return encodeBytes(String.fromCodePoint(text.codePointAt(at)!))[0]!;
 }
