@@ -34,7 +34,7 @@ export const lmtpClient: readonly ParameterRow[] = [
   ['lmtp_dns_support_level', 'string', '', '', '2.11', 'smtp', 'smtp_dns_support_level of the LMTP client.'],
   ['lmtp_enforce_tls', 'bool', 'no', '', '2.3', 'smtp', 'smtp_enforce_tls of the LMTP client.'],
   ['lmtp_fallback_relay', 'string', '', '', '3.1', 'smtp', 'smtp_fallback_relay of the LMTP client.'],
-  ['lmtp_generic_maps', 'string', '', '', '2.3', '', 'smtp_generic_maps of the LMTP client.'],
+  ['lmtp_generic_maps', 'string', '', '', '2.3', 'smtp', 'smtp_generic_maps of the LMTP client.'],
   ['lmtp_header_checks', 'string', '', '', '2.5', '', 'smtp_header_checks of the LMTP client.'],
   ['lmtp_host_lookup', 'string', 'dns', '', '2.3', 'smtp', 'smtp_host_lookup of the LMTP client.'],
   ['lmtp_lhlo_name', 'string', '$myhostname', '', '2.3', 'smtp', 'Name sent in LHLO.'],

@@ -43,7 +43,7 @@ export const smtpClient: readonly ParameterRow[] = [
   ['smtp_dns_support_level', 'string', '', '', '2.11', 'smtp', 'Which DNS features the SMTP client uses.'],
   ['smtp_enforce_tls', 'bool', 'no', '', '2.2', 'smtp', 'Obsolete way to require TLS.'],
   ['smtp_fallback_relay', 'string', '$fallback_relay', '', '', 'smtp', 'Next hops tried when a destination cannot be reached.'],
-  ['smtp_generic_maps', 'string', '', '', '2.2', '', 'Address rewriting when mail leaves by SMTP.'],
+  ['smtp_generic_maps', 'string', '', '', '2.2', 'smtp', 'Address rewriting when mail leaves by SMTP.'],
   ['smtp_header_checks', 'string', '', '', '2.5', '', 'Pattern tables for headers of outgoing mail.'],
   ['smtp_helo_name', 'string', '$myhostname', '', '2.0', 'smtp', 'Name sent in HELO by the SMTP client.'],
   ['smtp_helo_timeout', 'time', '300s', '1..', '', 'smtp', 'Time limit for HELO and EHLO and for the greeting.'],
