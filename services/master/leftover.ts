@@ -2,7 +2,8 @@
  * What a master that was killed leaves behind: stores and services that still run on its ports. They are ended in order
  * before others are started; a pid file whose process is gone, or is another program, is removed.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 
@@ -29,4 +30,34 @@ export async function endLeftover(pidFile: string, mark: string, signal: NodeJS.
     }
   }
   rmSync(pidFile, { force: true });
+}
+
+/** What the names of services' pid files end in. */
+export const SERVICE_PID_FILE = '.service.pid';
+/** Milliseconds that a service may take to drain: its own grace and some more. */
+const DRAIN_LIMIT = 12_000;
+
+/**
+ * Ends the services of a master that was killed, all at once and while their stores still run, so that they can drain.
+ * One that takes too long is killed: nothing is lost by that.
+ */
+export async function endServices(runDirectory: string): Promise<void> {
+  const files = readdirSync(runDirectory).filter((name) => name.endsWith(SERVICE_PID_FILE));
+  await Promise.all(
+    files.map(async (name) => {
+      const pidFile = join(runDirectory, name);
+      const pid = runningPid(pidFile, '--service');
+      const timer = setTimeout(() => pid !== undefined && kill(pid), DRAIN_LIMIT);
+      await endLeftover(pidFile, '--service', 'SIGTERM');
+      clearTimeout(timer);
+    }),
+  );
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended after all.
+  }
 }

@@ -25,7 +25,7 @@ import { Child } from './child.ts';
 import { startNats } from './embedded-nats.ts';
 import { startPostgres } from './embedded-postgres.ts';
 import type { Instance } from './instance.ts';
-import { endLeftover } from './leftover.ts';
+import { endServices, SERVICE_PID_FILE } from './leftover.ts';
 import { plan } from './plan.ts';
 import { SessionThreads } from './session-threads.ts';
 
@@ -180,7 +180,10 @@ function startProcesses(
     const listen = http === '' ? '' : `${http.slice(0, colon)}:${Number(http.slice(colon + 1)) + index}`;
     const name = entry.type === 'inet' ? `${entry.name}/inet` : entry.name;
     const service = `${entry.name}/${entry.type}`;
-    const pidFile = join(options.instance.runDirectory, `${entry.name.replaceAll('/', '_')}.${entry.type}.pid`);
+    const pidFile = join(
+      options.instance.runDirectory,
+      `${entry.name.replaceAll('/', '_')}.${entry.type}${SERVICE_PID_FILE}`,
+    );
     children[name] = stack.use(
       new Child({
         name,
@@ -191,8 +194,6 @@ function startProcesses(
         log,
         finalStatuses: FINAL_STATUSES,
         pidFile,
-        // One that a killed master left has the ports, and would deliver beside the next.
-        prepare: () => endLeftover(pidFile, service, 'SIGTERM'),
       }),
     );
   });
@@ -205,6 +206,8 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
   let configuration = Configuration.load(options.configDirectory, { environment });
   const log = serviceLog(configuration, 'master', false);
   await using stack = new AsyncDisposableStack();
+  // They have the ports, and would deliver beside the next ones.
+  await endServices(instance.runDirectory);
   const stores = await startStores(options, configuration, stack, log);
   // Ports that Linux keeps for root move along with the instance's SMTP port.
   const parameters = new Map<string, string>([
