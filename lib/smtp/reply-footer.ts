@@ -10,7 +10,7 @@ import { enhancedStatusLength } from '../mail/enhanced-status.ts';
 
 export type FooterResult = { readonly reply: string } | { readonly error: 'bad-smtp' | 'bad-macro' };
 
-const CONTINUED = /^\\c[ \t]*/;
+const CONTINUED = '\\c';
 
 /** The reply with the footer; lines are separated by CRLF, and end with one where the reply did. */
 export function addReplyFooter(
@@ -29,10 +29,7 @@ export function addReplyFooter(
   const expansion = expand(template, { lookup: attribute, recursive: false });
   if (expansion.malformed) return { error: 'bad-macro' };
   const texts = expansion.text.split('\\n');
-  const continued = CONTINUED.exec(texts[0]!);
-  if (continued !== null) {
-    lines[lines.length - 1] = `${last} ${texts.shift()!.slice(continued[0].length)}`;
-  }
+  if (texts[0]!.startsWith(CONTINUED)) lines[lines.length - 1] = last + texts.shift()!.slice(CONTINUED.length);
   for (const text of texts) lines.push(`${code} ${prefix}${text}`);
   const whole = lines.map((line, at) => (at < lines.length - 1 ? `${line.slice(0, 3)}-${line.slice(4)}` : line));
   return { reply: whole.join('\r\n') + (ended ? '\r\n' : '') };

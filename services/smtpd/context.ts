@@ -12,6 +12,8 @@ import { createQueueIdGenerator, type QueueIdGenerator } from '../../lib/mail/qu
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
+import type { ProxyAddresses } from '../../lib/smtp/proxy-protocol.ts';
+import type { Maps } from '../../lib/tables/maps.ts';
 import { NamaddrList, StringList } from '../../lib/tables/match-list.ts';
 import { openMaps, openTable } from '../../lib/tables/open.ts';
 import { type Table, TableError } from '../../lib/tables/table.ts';
@@ -21,6 +23,7 @@ import { ClientList } from './client-list.ts';
 import { ehloReply, parseDiscard } from './ehlo-keywords.ts';
 import { type HostLookup, PeerNames } from './peer.ts';
 import { FreeSpace } from './queue-space.ts';
+import { type Footer, openFooter } from './reject-footer.ts';
 import { ResolveCache } from './resolve-cache.ts';
 import type { RestrictionEnvironment } from './restrictions/environment.ts';
 import { AccessPolicy } from './restrictions/policy.ts';
@@ -63,6 +66,7 @@ export class SmtpdContext implements AsyncDisposable {
   readonly discard: ReadonlySet<string>;
   readonly #service: ServiceContext;
   readonly #lists: SessionLists;
+  readonly #footer: Footer | undefined;
   readonly #peers: PeerNames;
   readonly #nextQueueId: QueueIdGenerator;
   readonly #ehlo = new Map<string, string>();
@@ -73,6 +77,7 @@ export class SmtpdContext implements AsyncDisposable {
     this.name = service.name;
     this.#service = service;
     this.#lists = lists;
+    this.#footer = lists.footer;
     this.log = service.log;
     this.metrics = new SessionMetrics(service.metrics, service.name, service.signal);
     this.tracing = service.tracing;
@@ -137,6 +142,12 @@ export class SmtpdContext implements AsyncDisposable {
         configuration.text('smtpd_forbidden_commands'),
         tables,
       ),
+      footer: await openFooter(configuration, tables),
+      discardByAddress: await openMaps(
+        'smtpd_discard_ehlo_keyword_address_maps',
+        configuration.text('smtpd_discard_ehlo_keyword_address_maps'),
+        tables,
+      ),
       commandFilter: await openMaps('smtpd_command_filter', configuration.text('smtpd_command_filter'), tables),
     };
     signal.throwIfAborted();
@@ -152,11 +163,14 @@ export class SmtpdContext implements AsyncDisposable {
   }
 
   /** Finds out who the client is, and gives the greeting. */
-  identify(session: Session): MaybePromise<string> {
+  identify(session: Session, proxied: ProxyAddresses | undefined): MaybePromise<string> {
     this.#sessions.add(session);
     this.metrics.opened();
     const { remoteAddress, remotePort } = session.socket;
-    const peer = this.#peers.peer(remoteAddress ?? 'unknown', remotePort ?? 0);
+    const peer = this.#peers.peer(
+      proxied?.clientAddress ?? remoteAddress ?? 'unknown',
+      proxied?.clientPort ?? remotePort ?? 0,
+    );
     if (peer instanceof Promise) {
       return peer.then((found) => {
         session.identify(found);
@@ -187,9 +201,17 @@ export class SmtpdContext implements AsyncDisposable {
     const excluded = this.#listed(this.#lists.bareNewlineExclusions, session);
     const mayXclient = this.#listed(this.#lists.xclientHosts, session);
     const mayXforward = this.#listed(this.#lists.xforwardHosts, session);
+    const discard = this.#discardFor(session);
     const refusal = this.policy.connect(session.subject);
-    const finish = (noBareNewline: boolean, xclient: boolean, xforward: boolean, reply: string | undefined): string => {
+    const finish = (
+      noBareNewline: boolean,
+      xclient: boolean,
+      xforward: boolean,
+      keywords: ReadonlySet<string>,
+      reply: string | undefined,
+    ): string => {
       session.bareNewlineExcluded = noBareNewline;
+      session.discard = keywords;
       session.mayXclient ||= xclient;
       session.mayXforward ||= xforward;
       return reply ?? `220 ${this.settings.banner}`;
@@ -198,11 +220,31 @@ export class SmtpdContext implements AsyncDisposable {
       excluded instanceof Promise ||
       mayXclient instanceof Promise ||
       mayXforward instanceof Promise ||
+      discard instanceof Promise ||
       refusal instanceof Promise
     ) {
-      return Promise.all([excluded, mayXclient, mayXforward, refusal]).then((all) => finish(...all));
+      return Promise.all([excluded, mayXclient, mayXforward, discard, refusal]).then((all) => finish(...all));
     }
-    return finish(excluded, mayXclient, mayXforward, refusal);
+    return finish(excluded, mayXclient, mayXforward, discard, refusal);
+  }
+
+  /** The keywords that this client is not offered. */
+  #discardFor(session: Session): MaybePromise<ReadonlySet<string>> {
+    const maps = this.#lists.discardByAddress;
+    if (maps.isEmpty) return this.discard;
+    const parse = (text: string | undefined): ReadonlySet<string> =>
+      text === undefined ? this.discard : parseDiscard(text, (problem) => this.log.warning(problem)).discard;
+    // What a client is offered is no reason to turn it away.
+    const failed = (error: unknown): ReadonlySet<string> => {
+      notAsked(error);
+      return this.discard;
+    };
+    try {
+      const found = maps.lookup(session.subject.peer.address);
+      return found instanceof Promise ? found.then(parse, failed) : parse(found);
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   /** A list that cannot be asked has nobody in it: the matching code has logged why. */
@@ -268,9 +310,9 @@ export class SmtpdContext implements AsyncDisposable {
     }
   }
 
-  /** A reply as it leaves: refusals get their footer. */
-  decorate(_session: Session, reply: string): string {
-    return reply;
+  /** A refusal with the text of smtpd_reject_footer or smtpd_reject_footer_maps. */
+  withFooter(session: Session, reply: string): MaybePromise<string> {
+    return this.#footer === undefined ? reply : this.#footer(session, reply);
   }
 
   disconnected(session: Session): void {
@@ -289,10 +331,9 @@ export class SmtpdContext implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { forbidden, commandFilter, ...clients } = this.#lists;
-    await forbidden.close();
-    await commandFilter.close();
-    for (const list of Object.values(clients)) await list.close();
+    const { footer, ...lists } = this.#lists;
+    await footer?.close();
+    for (const list of Object.values(lists)) await list.close();
   }
 }
 
@@ -303,7 +344,9 @@ interface SessionLists {
   readonly xclientHosts: ClientList;
   readonly xforwardHosts: ClientList;
   readonly forbidden: StringList;
-  readonly commandFilter: Awaited<ReturnType<typeof openMaps>>;
+  readonly commandFilter: Maps;
+  readonly discardByAddress: Maps;
+  readonly footer: Footer | undefined;
 }
 
 function notAsked(error: unknown): false {

@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { commandWords } from '../../lib/smtp/command-line.ts';
 import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
+import { readProxyHeader } from '../../lib/smtp/proxy-protocol.ts';
 import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
 import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
 import type { Chunking } from './bdat.ts';
@@ -86,6 +87,8 @@ export class Session implements Limited {
   #peerEnded = false;
   #closed = false;
   #greeted = false;
+  /** The header of the PROXY protocol has not come. */
+  #proxied = false;
 
   constructor(context: SmtpdContext, settings: SmtpdSettings, socket: Socket, done: () => void) {
     this.context = context;
@@ -115,9 +118,30 @@ export class Session implements Limited {
     });
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
-    this.#touch();
+    this.#restart();
     deadlines.watch(this);
-    this.#step(this.context.identify(this));
+    if (this.settings.upstreamProxyProtocol === '') this.#step(this.context.identify(this, undefined));
+    else {
+      this.#proxied = true;
+      this.deadline = performance.now() + this.settings.upstreamProxyTimeout;
+    }
+  }
+
+  /** Reads what the proxy in front says of its client, before anything else. */
+  #readProxyHeader(): void {
+    const header = readProxyHeader(this.#input.bytes.subarray(this.#input.at));
+    if (header.kind === 'more') return;
+    this.#proxied = false;
+    if (header.kind === 'error') {
+      const { remoteAddress, remotePort } = this.socket;
+      this.context.log.warning(`haproxy read: ${header.error}: connection from ${remoteAddress}:${remotePort}`);
+      this.ending = true;
+      this.#hangUp();
+      return;
+    }
+    this.#input.skipTo(this.#input.at + header.consumed);
+    this.#restart();
+    this.#step(this.context.identify(this, header.kind === 'addresses' ? header.addresses : undefined));
   }
 
   /** Puts another client in the place of the one that connected (XCLIENT, PROXY protocol). */
@@ -146,14 +170,27 @@ export class Session implements Limited {
     this.#pump();
   }
 
-  /** The client did something: its time starts anew. */
-  #touch(): void {
+  /** The time for the next thing that the client does starts. */
+  #restart(): void {
     this.deadline = performance.now() + this.settings.timeout;
   }
 
+  /** The client sent something. With smtpd_per_request_deadline, a request has one limit, longer for more content. */
+  #touch(bytes: number): void {
+    const { perRequestDeadline, minDataRate, timeout } = this.settings;
+    if (!perRequestDeadline) this.#restart();
+    else if (this.#receiver !== undefined) {
+      this.deadline = Math.min(performance.now() + timeout, this.deadline + (bytes * 1000) / minDataRate);
+    }
+  }
+
   #onData(chunk: Buffer): void {
-    this.#touch();
     this.#input.push(chunk);
+    if (this.#proxied) {
+      this.#readProxyHeader();
+      return;
+    }
+    this.#touch(chunk.length);
     if (this.#busy || !this.#greeted) {
       if (this.#input.length > INPUT_LIMIT) this.pauseInput();
       return;
@@ -191,7 +228,7 @@ export class Session implements Limited {
       if (this.#receiver !== undefined) {
         const reply = this.#input.length === 0 ? undefined : this.#receiver.receive(this.#input);
         if (reply === undefined) break;
-        this.#take(reply, undefined);
+        this.#take(reply);
         continue;
       }
       const line = this.#input.line();
@@ -237,17 +274,13 @@ export class Session implements Limited {
       return;
     }
     const filtered = context.filterCommand(line);
-    if (filtered instanceof Promise)
-      this.#take(
-        filtered.then((text) => this.#run(text)),
-        undefined,
-      );
+    if (filtered instanceof Promise) this.#take(filtered.then((text) => this.#run(text)));
     else this.#execute(filtered);
   }
 
   #execute(line: string): void {
     const reply = this.#run(line);
-    this.#take(reply, undefined);
+    this.#take(reply);
   }
 
   /** Finds the command of a line and carries it out. */
@@ -331,12 +364,21 @@ export class Session implements Limited {
     return true;
   }
 
-  /** Waits for a reply where it is not there yet. */
-  #take(reply: MaybePromise<string>, _command: undefined): void {
+  /** Takes a reply, or waits for one that is not there yet; refusals get their footer. */
+  #take(reply: MaybePromise<string>): void {
     if (!(reply instanceof Promise)) {
-      this.#reply(reply);
+      const whole = reply.charCodeAt(0) < FOUR ? reply : this.context.withFooter(this, reply);
+      if (!(whole instanceof Promise)) {
+        this.#reply(whole);
+        return;
+      }
+      this.#await(whole);
       return;
     }
+    this.#await(reply.then((text) => (text.charCodeAt(0) < FOUR ? text : this.context.withFooter(this, text))));
+  }
+
+  #await(reply: Promise<string>): void {
     this.#busy = true;
     reply.then(
       (text) => {
@@ -357,8 +399,7 @@ export class Session implements Limited {
   /** Queues a reply; slows down a client that makes many errors. */
   #reply(text: string): void {
     if (text === '') return;
-    const reply = this.context.decorate(this, text);
-    this.#output += reply.endsWith('\n') ? reply : `${reply}\r\n`;
+    this.#output += text.endsWith('\n') ? text : `${text}\r\n`;
     if (hangsUp(text)) this.ending = true;
     if (text.charCodeAt(0) < FOUR) return;
     this.errorCount += 1;
@@ -386,6 +427,7 @@ export class Session implements Limited {
   flush(last = false): void {
     const text = this.#output;
     if (this.#closed) return;
+    if (!last) this.#restart();
     this.#output = '';
     const { socket } = this;
     // The connection ends when the reply is with the kernel, which sends it and then says that there is no more.
@@ -396,7 +438,7 @@ export class Session implements Limited {
   }
 
   #onDrain(): void {
-    this.#touch();
+    this.#restart();
     if (!this.#busy && this.#greeted) this.#pump();
   }
 
@@ -408,7 +450,7 @@ export class Session implements Limited {
       return;
     }
     if (this.#busy) {
-      this.#touch();
+      this.#restart();
       return;
     }
     this.context.log.info(`timeout after ${this.#whereabouts()} from ${this.client}`);
