@@ -81,7 +81,6 @@ async function startStores(
     children['nats-server'] = stack.use(nats.child);
     parameters.postfleet_nats_url = nats.url;
     parameters.postfleet_nats_monitor_url = nats.monitorUrl;
-    parameters.queue_directory = instance.path('nats');
   }
   if (configuration.text('postfleet_postgres_url') === '') {
     const postgres = await startPostgres(instance, log);

@@ -168,7 +168,8 @@ function admission(context: IngestContext, arrival: Arrival, activeTime: number)
     single: envelope.recipients.length === 1,
     delayNotified: false,
     pending: 0,
-    deferred: 0,
+    bounced: 0,
+    deleted: false,
     span: context.tracing.start('qmgr', envelope.traceparent),
   };
   context.log.info(

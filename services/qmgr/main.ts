@@ -73,7 +73,9 @@ async function open(service: ServiceContext) {
     if (judgement.late) {
       finisher.late(key).catch((error: unknown) => log.warning(`${envelope.queueId}: delay notice: ${String(error)}`));
     }
+    message.bounced += finished ? 0 : judgement.bounced;
     if (!finished) return;
+    message.bounced = 0;
     if (judgement.outcome.single !== undefined) finisher.removed(envelope.queueId, contentSubject);
     else finisher.add({ key, queueId: envelope.queueId, contentSubject });
   };
@@ -95,7 +97,14 @@ async function open(service: ServiceContext) {
     deadTime: settings.minimalBackoff * 1000,
     deferTransports: settings.deferTransports,
     outcome,
-    released: (message) => message.span?.end(),
+    released: (message) => {
+      message.span?.end();
+      // Recipients failed and others are put off: the sender hears of the failures at once.
+      if (message.bounced === 0) return;
+      finisher
+        .failed(message.key)
+        .catch((error: unknown) => log.warning(`${message.envelope.queueId}: notice: ${String(error)}`));
+    },
     signal,
   });
 
@@ -142,7 +151,9 @@ async function open(service: ServiceContext) {
     leases.run(),
     listen(
       pool,
-      () => {
+      (payload) => {
+        const [what, ...queueIds] = payload.split(' ');
+        if (what === 'delete') scheduler.forget(new Set(queueIds));
         wake.ring();
         scheduler.wake();
       },

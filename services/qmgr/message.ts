@@ -23,8 +23,10 @@ export interface ActiveMessage {
   readonly delayNotified: boolean;
   /** Entries that are not done. */
   pending: number;
-  /** Recipients that were put off, for the log. */
-  deferred: number;
+  /** Recipients that bounced while it was active: their notice is due when the pass is over. */
+  bounced: number;
+  /** Deleted from the queue meanwhile: what waits is not attempted any more. */
+  deleted: boolean;
   readonly span: TraceSpan | undefined;
 }
 

@@ -14,6 +14,9 @@ const NOTIFY_SUCCESS = 2;
 /** sendmail -bv and -v. */
 const TRACE_REPORT = 3;
 
+/** sendmail -bv: a report of what would happen, whatever that is. */
+const TRACE_VERIFY_ONLY = 1;
+
 const BOUNCE = 1;
 const DELAY = 2;
 const TRACE = 3;
@@ -31,6 +34,8 @@ export interface Judgement {
   readonly outcome: EntryOutcome;
   /** Recipients that were given up because of their age. */
   readonly expired: number;
+  /** Recipients whose failure the sender is to be told. */
+  readonly bounced: number;
   /** A delay notice is due. */
   readonly late: boolean;
 }
@@ -53,6 +58,7 @@ export function judge(
   const deferred: Deferral[] = [];
   const bounceLog: BounceLogRow[] = [];
   let expirations = 0;
+  let bounced = 0;
   let delayed = false;
 
   for (const recipient of recipients) {
@@ -83,7 +89,8 @@ export function judge(
     } else if (status?.status === DeliveryStatus.BOUNCED || expired) {
       if (status?.status !== DeliveryStatus.BOUNCED) expirations++;
       done.push(rowKey);
-      bounceLog.push(logged(BOUNCE, 'failed'));
+      bounced++;
+      bounceLog.push(logged((envelope.traceFlags & TRACE_VERIFY_ONLY) !== 0 ? TRACE : BOUNCE, 'failed'));
     } else {
       if (late) {
         bounceLog.push(logged(DELAY, 'delayed'));
@@ -104,6 +111,7 @@ export function judge(
   return {
     outcome: { shard, epoch, single, done: single === undefined ? done : [], deferred, bounceLog },
     expired: expirations,
+    bounced,
     late: delayed,
   };
 }

@@ -58,7 +58,8 @@ async function admission(context: ScanContext, message: DueMessage): Promise<Adm
     single: envelope.recipients.length === 1,
     delayNotified: message.delayNotified,
     pending: 0,
-    deferred: 0,
+    bounced: 0,
+    deleted: false,
     span: context.tracing.start('qmgr', envelope.traceparent),
   };
   context.log.info(

@@ -100,6 +100,11 @@ export class Scheduler {
       .map(({ key }) => key);
   }
 
+  /** Messages that were deleted from the queue: what waits of them is dropped; what is under way comes to its end. */
+  forget(queueIds: ReadonlySet<string>): void {
+    for (const message of this.#messages) if (queueIds.has(message.envelope.queueId)) message.deleted = true;
+  }
+
   /** Resolves when there is room for another message. */
   async waitForRoom(): Promise<void> {
     while (this.room === 0 && !this.#options.signal.aborted) {
@@ -212,8 +217,8 @@ export class Scheduler {
   async #deliver(transport: Transport, entry: Entry): Promise<void> {
     const { message, queue } = entry;
     const { epoch } = message;
-    if (this.#options.epoch(message.shard) !== epoch) {
-      // Another qmgr has the shard: the rows are as they were, and that one attempts them.
+    if (message.deleted || this.#options.epoch(message.shard) !== epoch) {
+      // Its rows are gone, or another qmgr has the shard and attempts them.
       this.#done(transport, entry);
       return;
     }

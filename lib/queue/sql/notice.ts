@@ -31,3 +31,22 @@ export async function markDelayNotified(client: Queryable, key: MessageKey): Pro
     values: [key.log, key.sequence, key.entry],
   });
 }
+
+/** After a notice about some recipients of a message that goes on: what it told is not told again. */
+export async function forgetBounces(client: Queryable, key: MessageKey, recipients: readonly number[]): Promise<void> {
+  await client.query({
+    name: 'forget-bounces',
+    text: `delete from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = 1 and recipient = any($4::int[])`,
+    values: [key.log, key.sequence, key.entry, recipients],
+  });
+}
+
+/** The recipients of a message whose failure has not been told. */
+export async function untoldBounces(client: Queryable, key: MessageKey): Promise<number[]> {
+  const result = await client.query<{ recipient: number }>({
+    name: 'untold-bounces',
+    text: `select recipient from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = 1`,
+    values: [key.log, key.sequence, key.entry],
+  });
+  return result.rows.map((row) => row.recipient);
+}

@@ -1,0 +1,289 @@
+/**
+ * A whole instance for tests, started as its users start it, in either shape, with stores and state of its own, and a next
+ * hop (nodemailer's smtp-server) that keeps what it is sent.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SMTPServer } from 'smtp-server';
+import { freePorts } from '../faults/ports.ts';
+
+export type Shape = 'one' | 'many';
+export const ROOT = resolve(import.meta.dirname, '../..');
+/** Ports of an instance: five of its own, and one for the health of each process. */
+const PORTS = 40;
+
+export interface InstanceOptions {
+  readonly shape?: Shape;
+  /** Lines over the sample main.cf. */
+  readonly mainCf?: string;
+  /** Lines after the sample master.cf. */
+  readonly masterCf?: string;
+  /** The environment of the instance, over that of the test. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** State of an earlier instance; a folder of its own otherwise. */
+  readonly directory?: string;
+}
+
+export interface TestInstance extends AsyncDisposable {
+  readonly port: number;
+  readonly directory: string;
+  readonly pid: number;
+  /** All log lines so far. */
+  log(): string;
+  /** Resolves to the first line that matches, when there is one. */
+  logged(pattern: RegExp, seconds?: number): Promise<string>;
+  /** Runs a command of the instance; rejects where the exit status is not among `statuses`. */
+  command(
+    name: string,
+    args: readonly string[],
+    options?: { stdin?: string | Buffer; statuses?: readonly number[] },
+  ): Promise<string>;
+  /** Ends it in order, keeping the state. */
+  stop(): Promise<void>;
+}
+
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  seconds = 60,
+): Promise<T> {
+  for (const deadline = Date.now() + seconds * 1000; ; await delay(30)) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds`);
+  }
+}
+
+/** Runs a program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { stdin?: string | Buffer; statuses?: readonly number[]; environment?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: options.environment ?? process.env });
+  const output: Buffer[] = [];
+  child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
+  child.stderr.on('data', (bytes: Buffer) => output.push(bytes));
+  // A program that does not read its input is none of ours.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.stdin ?? '');
+  const { promise, resolve: done, reject } = Promise.withResolvers<number | null>();
+  child.once('error', reject);
+  child.once('close', done);
+  const status = await promise;
+  const text = Buffer.concat(output).toString('utf8');
+  if (!(options.statuses ?? [0]).includes(status ?? -1))
+    throw new Error(`${command} ended with status ${status}: ${text}`);
+  return text;
+}
+
+function writeConfiguration(directory: string, { mainCf = '', masterCf = '' }: InstanceOptions): void {
+  cpSync(join(ROOT, 'etc/postfleet'), directory, { recursive: true });
+  const names = new Set([...mainCf.matchAll(/^(\w+)\s*=/gm)].map((match) => match[1]));
+  const sample = readFileSync(join(directory, 'main.cf'), 'utf8')
+    .split('\n')
+    .filter((line) => !names.has(/^(\w+)\s*=/.exec(line)?.[1]));
+  writeFileSync(join(directory, 'main.cf'), `${sample.join('\n')}\n${mainCf}\n`);
+  const master = readFileSync(join(directory, 'master.cf'), 'utf8');
+  writeFileSync(join(directory, 'master.cf'), `${master}\n${masterCf}\n`);
+}
+
+/** Starts one and waits until it is ready. */
+export async function startInstance(options: InstanceOptions = {}): Promise<TestInstance> {
+  const port = await freePorts(PORTS);
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'postfleet-e2e-'));
+  const configuration = join(directory, 'etc');
+  const state = join(directory, 'var');
+  mkdirSync(directory, { recursive: true });
+  writeConfiguration(configuration, options);
+  const logFile = join(directory, 'mail.log');
+  const output = openSync(logFile, 'a');
+  const environment = { ...process.env, POSTFLEET_VAR: state, ...options.environment };
+  const program = join(ROOT, 'bin/postfleet.ts');
+  const shape = options.shape === 'many' ? ['--processes'] : [];
+  const child = spawn(
+    process.execPath,
+    [program, 'start', ...shape, '--var', state, '--port', String(port), '--config', configuration],
+    {
+      stdio: ['ignore', output, output],
+      env: environment,
+    },
+  );
+  const exited = new Promise<void>((end) => child.once('exit', () => end()));
+  const log = (): string => readFileSync(logFile, 'utf8');
+  let running = true;
+  void exited.then(() => (running = false));
+  const health = async (base: number): Promise<boolean> =>
+    (await fetch(`http://127.0.0.1:${base}/readyz`).catch(() => undefined))?.ok === true;
+  const services =
+    options.shape === 'many'
+      ? readFileSync(join(configuration, 'master.cf'), 'utf8')
+          .split('\n')
+          .filter((line) => /^\w+\s+(inet|unix)/.test(line)).length
+      : 1;
+  await until(
+    'the instance is ready',
+    async () => {
+      if (!running) throw new Error(`the instance did not start:\n${log()}`);
+      if (options.shape !== 'many') return health(port + 4);
+      // Daemons that have nothing to do here take no port: those that answer must all be ready, smtpd among them.
+      const states = await Promise.all(
+        Array.from({ length: services }, (_, at) =>
+          fetch(`http://127.0.0.1:${port + 4 + at}/readyz`).then(
+            (r) => r.ok,
+            () => undefined,
+          ),
+        ),
+      );
+      const answering = states.filter((state) => state !== undefined);
+      return answering.length >= services - 3 && answering.every(Boolean) && (await accepts(port));
+    },
+    90,
+  );
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await exited;
+  };
+  return {
+    port,
+    directory,
+    pid: child.pid!,
+    log,
+    logged: (pattern, seconds) =>
+      until(
+        `a log line like ${pattern}`,
+        () =>
+          log()
+            .split('\n')
+            .find((line) => pattern.test(line)),
+        seconds,
+      ),
+    command: (name, args, commandOptions = {}) =>
+      run(process.execPath, [program, name, ...args], { ...commandOptions, environment }),
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function accepts(port: number): Promise<boolean> {
+  const { promise, resolve: answer } = Promise.withResolvers<boolean>();
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.once('data', () => {
+    socket.end('QUIT\r\n');
+    answer(true);
+  });
+  socket.once('error', () => answer(false));
+  socket.once('close', () => answer(false));
+  return promise;
+}
+
+export interface Received {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly content: Buffer;
+}
+
+export interface NextHop extends AsyncDisposable {
+  readonly port: number;
+  readonly received: readonly Received[];
+  /** What RCPT is answered with from now on: an SMTP code, or 250. */
+  recipientReply: number;
+  /** Resolves to the message that has this text, when it is there. */
+  message(text: string, seconds?: number): Promise<Received>;
+}
+
+/** nodemailer's smtp-server on a free port. */
+export async function startNextHop(): Promise<NextHop> {
+  const received: Received[] = [];
+  const hop = { recipientReply: 250 };
+  const server = new SMTPServer({
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    size: 100 * 1024 * 1024,
+    logger: false,
+    onRcptTo(_address, _session, callback) {
+      if (hop.recipientReply === 250) callback();
+      else callback(Object.assign(new Error('as the test wants it'), { responseCode: hop.recipientReply }));
+    },
+    onData(stream, session, callback) {
+      const pieces: Buffer[] = [];
+      stream.on('data', (piece: Buffer) => pieces.push(piece));
+      stream.on('end', () => {
+        const { mailFrom, rcptTo } = session.envelope;
+        received.push({
+          from: mailFrom === false ? '' : mailFrom.address,
+          to: rcptTo.map(({ address }) => address),
+          content: Buffer.concat(pieces),
+        });
+        callback(null, 'taken');
+      });
+    },
+  });
+  server.on('error', () => undefined);
+  const probe = createServer();
+  await new Promise<void>((listening) => probe.listen(0, '127.0.0.1', listening));
+  const { port } = probe.address() as { port: number };
+  await new Promise((closed) => probe.close(closed));
+  await new Promise<void>((listening) => server.listen(port, '127.0.0.1', listening));
+  return Object.assign(hop, {
+    port,
+    received,
+    message: (text: string, seconds?: number) =>
+      until(
+        `a message with "${text}" at the next hop`,
+        () => received.find(({ content }) => content.includes(text)),
+        seconds,
+      ),
+    async [Symbol.asyncDispose]() {
+      await new Promise<void>((closed) => server.close(closed));
+    },
+  });
+}
+
+/** A script of SMTP over a raw socket: each line is sent when the reply to the one before has come. Resolves to the replies. */
+export async function converse(port: number, lines: readonly (string | Buffer)[]): Promise<string[]> {
+  const socket = connect({ host: '127.0.0.1', port });
+  const replies: string[] = [];
+  let text = '';
+  let wake: () => void = () => undefined;
+  socket.setEncoding('latin1').on('data', (piece: string) => {
+    text += piece;
+    wake();
+  });
+  let closed = false;
+  socket.on('close', () => {
+    closed = true;
+    wake();
+  });
+  socket.on('error', () => undefined);
+  const reply = async (): Promise<void> => {
+    for (;;) {
+      const end = /(?:^|\n)\d{3}[ \r][^\n]*\n/.exec(text);
+      if (end !== null) {
+        const length = end.index + end[0].length;
+        replies.push(text.slice(0, length).trimEnd());
+        text = text.slice(length);
+        return;
+      }
+      if (closed) {
+        replies.push('closed');
+        return;
+      }
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  };
+  await reply();
+  for (const line of lines) {
+    socket.write(line);
+    await reply();
+    if (closed && text === '') break;
+  }
+  socket.destroy();
+  return replies;
+}

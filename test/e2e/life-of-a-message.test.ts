@@ -1,0 +1,123 @@
+/** Deferred, retried, bounced, held, deleted, flushed: what postmasters see and do, and a restart in the middle. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { converse, type NextHop, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+
+let hop: NextHop;
+let instance: TestInstance;
+let directory: string;
+
+const mainCf = (): string => `
+myhostname = mail.example.org
+mydestination =
+relay_domains = example.com example.net
+relayhost = [127.0.0.1]:${hop.port}
+virtual_mailbox_domains = boxes.example
+virtual_mailbox_base = $postfleet_state_directory/mail
+virtual_mailbox_maps = inline:{ {sender@boxes.example = boxes.example/sender/} }
+minimal_backoff_time = 3600s
+maximal_backoff_time = 3600s
+smtp_tls_security_level = none`;
+
+before(async () => {
+  hop = await startNextHop();
+  directory = mkdtempSync(join(tmpdir(), 'postfleet-life-'));
+  instance = await startInstance({ mainCf: mainCf(), directory });
+});
+after(async () => {
+  await instance[Symbol.asyncDispose]();
+  await hop[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function send(recipient: string, subject: string): Promise<string> {
+  const replies = await converse(instance.port, [
+    'EHLO test\r\n',
+    'MAIL FROM:<sender@boxes.example>\r\n',
+    `RCPT TO:<${recipient}>\r\n`,
+    'DATA\r\n',
+    `Subject: ${subject}\r\n\r\nbody of ${subject}\r\n.\r\n`,
+    'QUIT\r\n',
+  ]);
+  const id = /queued as (\w+)/.exec(replies[5] ?? '')?.[1];
+  assert.ok(id !== undefined, replies.join('\n'));
+  return id;
+}
+
+const queue = (): Promise<string> => instance.command('postqueue', ['-p']);
+
+test('a message that the next hop puts off stays in the queue with its reason, survives a restart, and goes out when it is flushed', async () => {
+  hop.recipientReply = 450;
+  const id = await send('later@example.com', 'put off');
+  await instance.logged(
+    new RegExp(`${id}: to=<later@example\\.com>, relay=127\\.0\\.0\\.1.*dsn=4\\.0\\.0, status=deferred`),
+  );
+  const listing = await until('the reason in the queue', async () => {
+    const text = await queue();
+    return text.includes('as the test wants it') && text;
+  });
+  assert.match(listing, new RegExp(`^${id}\\s+\\d+ .*sender@boxes\\.example\\n.*450.*\\n\\s+later@example\\.com`, 'm'));
+  const json = (await instance.command('postqueue', ['-j']))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.equal(json[0]?.queue_id, id);
+  assert.equal(json[0]?.queue_name, 'deferred');
+
+  await instance.stop();
+  hop.recipientReply = 250;
+  instance = await startInstance({ mainCf: mainCf(), directory });
+  assert.match(await instance.command('postcat', ['-q', id]), /body of put off/);
+  await instance.command('postqueue', ['-f']);
+  const { content } = await hop.message('body of put off');
+  assert.match(content.toString(), /Subject: put off/);
+  await instance.logged(new RegExp(`${id}: removed`));
+  assert.match(await queue(), /Mail queue is empty/);
+});
+
+test('a message that the next hop refuses comes back to its sender as a report that programs can read', async () => {
+  hop.recipientReply = 550;
+  const id = await send('never@example.com', 'refused');
+  await instance.logged(new RegExp(`${id}: sender non-delivery notification`));
+  const report = await until('the notice in the mailbox', () => {
+    const folder = join(directory, 'var/mail/boxes.example/sender/new');
+    try {
+      return readdirSync(folder)
+        .map((name) => readFileSync(join(folder, name), 'utf8'))
+        .find((text) => text.includes(id));
+    } catch {
+      return undefined;
+    }
+  });
+  for (const part of [
+    /^Return-Path: <>$/m,
+    /multipart\/report; report-type=delivery-status/,
+    /^Final-Recipient: rfc822; never@example\.com$/m,
+    /^Action: failed$/m,
+    /^Status: 5\.0\.0$/m,
+    /body of refused/,
+  ]) {
+    assert.match(report, part);
+  }
+  hop.recipientReply = 250;
+});
+
+test('a message that is deleted from the queue is gone', async () => {
+  hop.recipientReply = 450;
+  const id = await send('gone@example.com', 'to be deleted');
+  await instance.logged(new RegExp(`${id}: to=.*status=deferred`));
+  await until('the message in the queue', async () => (await queue()).includes(id));
+  await instance.command('postsuper', ['-d', id]);
+  assert.match(await queue(), /Mail queue is empty/);
+  hop.recipientReply = 250;
+});
+
+test('a queue id that is not there is said to be so', async () => {
+  assert.match(
+    await instance.command('postcat', ['-q', '4Nonexistent0zAAAAAAAAAA'], { statuses: [1, 66, 69] }),
+    /4Nonexistent0zAAAAAAAAAA/,
+  );
+});
