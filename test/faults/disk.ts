@@ -12,7 +12,7 @@
  *
  * Needs root and loop devices; without them it says so and is skipped.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -56,9 +56,12 @@ class Image implements AsyncDisposable {
   readonly #file: string;
   readonly #mountPoint: string;
 
+  readonly #forget = (): void => void spawnSync('umount', ['-l', this.#mountPoint]);
+
   private constructor(file: string, mountPoint: string) {
     this.#file = file;
     this.#mountPoint = mountPoint;
+    process.once('exit', this.#forget);
   }
 
   /** Makes the filesystem, with all its tables written, so that the kernel has nothing left to do in the background. */
@@ -96,6 +99,7 @@ class Image implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await execute('umount', [this.#mountPoint]).catch(() => execute('umount', ['-l', this.#mountPoint]));
+    process.off('exit', this.#forget);
   }
 }
 
@@ -147,6 +151,8 @@ async function stopAndRead(
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place, { recursive: true });
   const [original, copy, mountPoint] = [join(place, 'disk.img'), join(place, 'copy.img'), join(place, 'disk')];
+  await using images = new AsyncDisposableStack();
+  for (const image of [original, copy]) images.defer(() => rmSync(image, { force: true }));
   const configDirectory = join(place, 'etc');
   const arrivals = new Arrivals();
   const end = new AbortController();

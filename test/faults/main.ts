@@ -95,6 +95,9 @@ async function killing(directory: string): Promise<boolean> {
   return passes(verdict) && slowest <= TAKEOVER_LIMIT;
 }
 
+// What runs is ended with us: see the exit listeners of the fleet and of the image.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
 const directory = resolve(options.var, 'faults');
 mkdirSync(directory, { recursive: true });
 let good = true;
