@@ -82,7 +82,7 @@ class PostgresWriter implements TableWriter {
     }
     const chunk = this.#chunk;
     this.#chunk = '';
-    if (!this.#copy.write(chunk)) await Promise.race([once(this.#copy, 'drain'), once(this.#copy, 'close')]);
+    if (!this.#copy.write(chunk)) await drained(this.#copy);
   }
 
   async #endCopy(): Promise<void> {
@@ -116,11 +116,13 @@ class PostgresWriter implements TableWriter {
       this.#table,
     ]);
     if (known !== 0) await this.#compare();
+    // In the order of the index, rows fill its pages one after another.
+    const isNew =
+      known === 0 ? 'true' : 'not exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)';
     const added = await this.#client.query(
       `insert into lookup_row (table_id, key, value, version)
-       select $1::bigint, key, value, $2::bigint from incoming i
-       where $3 or not exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)`,
-      [this.#table, this.#version, known === 0],
+       select $1::bigint, key, value, $2::bigint from incoming i where ${isNew} order by key`,
+      [this.#table, this.#version],
     );
     this.#changed += added.rowCount ?? 0;
     if (this.#changed > 0) await this.#publish();
@@ -205,6 +207,17 @@ class PostgresWriter implements TableWriter {
     // Ending the connection rolls back, also in the middle of a copy.
     this.#copy?.destroy();
     this.#client.release(true);
+  }
+}
+
+/** Waits until the stream takes more, or is closed by an error, which the next write reports. */
+async function drained(stream: CopyStreamQuery): Promise<void> {
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  try {
+    await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]);
+  } finally {
+    waiting.abort();
   }
 }
 
