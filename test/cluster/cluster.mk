@@ -2,7 +2,7 @@
 cluster_var = $(if $(filter command environment,$(origin VAR)),$(VAR),var/cluster)
 
 .PHONY: cluster cluster-down cluster-thin
-cluster: ## bring up a Kubernetes of one node with Postfleet's images (first time up to 20 minutes)
+cluster: install ## bring up a Kubernetes of one node with Postfleet's images (first time up to 20 minutes)
 	@VAR='$(cluster_var)' bash test/cluster/up.sh
 
 cluster-down: ## stop that Kubernetes and remove its files
@@ -10,3 +10,6 @@ cluster-down: ## stop that Kubernetes and remove its files
 
 cluster-thin: cluster ## mail through plain manifests on it, while one pod of each kind is deleted
 	@VAR='$(cluster_var)' node --test --test-reporter=spec test/cluster/thin.test.ts
+
+# The state that it removes holds the cluster's files too.
+clean: cluster-down

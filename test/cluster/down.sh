@@ -67,8 +67,8 @@ if uses_existing_cluster; then
   say "the cluster of KUBECONFIG=$KUBECONFIG is not ours to stop"
   exit
 fi
+is_cluster || exit 0
 become_root "$@"
-[ -d "$scratch/run" ] || exit 0
 delete_pods
 stop_daemons
 undo_network

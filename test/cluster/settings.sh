@@ -38,6 +38,9 @@ die() {
   exit 1
 }
 
+# Tells a directory that up.sh made, and down.sh may remove, from any other.
+is_cluster() { [ -e "$scratch/postfleet-cluster" ]; }
+
 # An existing cluster is used where KUBECONFIG names one; the kubeconfig that up.sh itself wrote is not such a one.
 uses_existing_cluster() {
   [ -n "${KUBECONFIG:-}" ] && [ "$(realpath -m "$KUBECONFIG")" != "$kubeconfig" ]

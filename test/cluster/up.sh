@@ -23,7 +23,9 @@ keep_kernel_settings() {
 }
 
 make_directories() {
+  is_cluster || [ -z "$(ls -A "$scratch" 2>/dev/null)" ] || die "$scratch holds something else: name another directory (VAR=)"
   mkdir -p "$scratch"/{run,log,volumes,etcd,images,containerd/{root,state},configuration/net.d}
+  touch "$scratch/postfleet-cluster"
   local path
   for path in "${mount_points[@]}"; do
     mkdir -p "$scratch/mounts$path"
