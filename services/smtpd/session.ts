@@ -34,6 +34,8 @@ export interface Receiver {
   describe(): string;
 }
 
+const NO_COUNTS: readonly number[] = COMMAND_NAMES.map(() => 0);
+
 /** Bytes of input that may wait while a command is worked on. */
 const INPUT_LIMIT = 128 * 1024;
 /** Bytes of replies that may wait for a client that does not read them. */
@@ -78,7 +80,9 @@ export class Session implements Limited {
   ending = false;
 
   readonly #input: LineBuffer;
-  readonly #counts = new Uint32Array(2 * COMMAND_NAMES.length);
+  /** By COMMAND_NAMES: commands that went well, and all. */
+  readonly #good = NO_COUNTS.slice();
+  readonly #all = NO_COUNTS.slice();
   readonly #done: () => void;
   #output = '';
   #receiver: Receiver | undefined;
@@ -323,8 +327,8 @@ export class Session implements Limited {
   }
 
   #count(command: Command, good: boolean): void {
-    this.#counts[2 * command.index + 1]! += 1;
-    if (good) this.#counts[2 * command.index]! += 1;
+    this.#all[command.index]! += 1;
+    if (good) this.#good[command.index]! += 1;
   }
 
   /** Counts a command whose reply comes from a receiver, when it has it. */
@@ -528,9 +532,9 @@ export class Session implements Limited {
     let good = 0;
     let all = 0;
     for (let at = 0; at < COMMAND_NAMES.length; at++) {
-      const total = this.#counts[2 * at + 1]!;
+      const total = this.#all[at]!;
       if (total === 0) continue;
-      const ok = this.#counts[2 * at]!;
+      const ok = this.#good[at]!;
       good += ok;
       all += total;
       text += ` ${COMMAND_NAMES[at]!.toLowerCase()}=${ok === total ? ok : `${ok}/${total}`}`;

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { LineBuffer } from './line-buffer.ts';
+
+function lines(text: string, cuts: readonly number[], limit = 2048): string[] {
+  const buffer = new LineBuffer(limit);
+  const bytes = Buffer.from(text, 'latin1');
+  const ends = [...new Set([...cuts.filter((cut) => cut < bytes.length), bytes.length])].sort((a, b) => a - b);
+  const found: string[] = [];
+  let start = 0;
+  for (const end of ends) {
+    buffer.push(bytes.subarray(start, end));
+    start = end;
+    for (let line = buffer.line(); line !== undefined; line = buffer.line()) found.push(line);
+  }
+  return found;
+}
+
+test('lines come whole, however they are cut', () => {
+  const unit = fc.constantFrom('a', '\r\n', '\n', '\r', 'bc');
+  fc.assert(
+    fc.property(fc.string({ unit, maxLength: 40 }), fc.array(fc.nat(60)), (text, cuts) => {
+      const expected = text.split('\n').slice(0, -1);
+      assert.deepEqual(
+        lines(text, cuts),
+        expected.map((line) => line.replace(/\r+$/, '')),
+      );
+    }),
+  );
+});
+
+test('of a line longer than the limit the rest is forgotten, whether it came in one piece or in many', () => {
+  const text = `${'x'.repeat(50)}\r\nnext\r\n`;
+  for (const cuts of [[], [5, 15, 30, 51], Array.from({ length: 60 }, (_, at) => at)]) {
+    assert.deepEqual(lines(text, cuts, 10), ['xxxxxxxxxx', 'next'], cuts.join());
+  }
+});
+
+test('it tells lines that were cut and lines that end with LF alone', () => {
+  const buffer = new LineBuffer(3);
+  buffer.push(Buffer.from('abcd\r\nab\n'));
+  assert.deepEqual([buffer.line(), buffer.cut, buffer.bare], ['abc', true, false]);
+  assert.deepEqual([buffer.line(), buffer.cut, buffer.bare], ['ab', false, true]);
+});
+
+test('bytes that are not UTF-8 are kept apart from those that are', () => {
+  const buffer = new LineBuffer(100);
+  buffer.push(Buffer.from([0xc3, 0xa4, 0xff, 10]));
+  const line = buffer.line();
+  assert.equal(line, 'ä\udcff');
+  assert.equal(line?.isWellFormed(), false);
+});
