@@ -54,10 +54,12 @@ export async function compileRestrictions(
     const word = words[at]!;
     const name = word.toLowerCase();
     if (name === 'warn_if_reject') {
-      const rest = words.slice(at + 1);
-      if (rest.length === 0) environment.log.warning('missing restriction after warn_if_reject');
-      checks.push(warnOnly((await compileRestrictions(environment, kind, rest.join(' '), depth + 1)).slice(0, 1)));
-      at += (RESTRICTIONS[rest[0]?.toLowerCase() ?? '']?.argument ?? false) ? 2 : 1;
+      const next = words[at + 1]?.toLowerCase() ?? '';
+      const size = Object.hasOwn(RESTRICTIONS, next) && RESTRICTIONS[next]?.argument ? 2 : 1;
+      const covered = words.slice(at + 1, at + 1 + size);
+      if (covered.length === 0) environment.log.warning('missing restriction after warn_if_reject');
+      checks.push(warnOnly(await compileRestrictions(environment, kind, covered.join(' '), depth + 1)));
+      at += size;
       continue;
     }
     const restriction = Object.hasOwn(RESTRICTIONS, name) ? RESTRICTIONS[name] : undefined;

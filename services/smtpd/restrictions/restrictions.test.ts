@@ -1,0 +1,310 @@
+/** Restrictions one by one and in lists, against a DNS and a resolver of tables. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Configuration } from '../../../lib/config/settings.ts';
+import type { Answer, Lookup, RecordData, RecordType } from '../../../lib/dns/answer.ts';
+import { FilteredLookup } from '../../../lib/dns/reply-filter.ts';
+import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
+import { NamaddrList } from '../../../lib/tables/match-list.ts';
+import { openMaps, openTable } from '../../../lib/tables/open.ts';
+import { createLog } from '../../../lib/util/log.ts';
+import type { RestrictionEnvironment } from './environment.ts';
+import { AccessPolicy } from './policy.ts';
+import { type Peer, Subject } from './subject.ts';
+
+const RECORDS: Readonly<Record<string, readonly unknown[]>> = {
+  'example.com MX': [{ preference: 10, exchange: 'mx.example.com' }],
+  'mx.example.com A': ['192.0.2.25'],
+  'example.com NS': ['ns.example.com'],
+  'ns.example.com A': ['192.0.2.53'],
+  'client.example.com A': ['192.0.2.1'],
+  'null.example MX': [{ preference: 0, exchange: '' }],
+  '9.2.0.192.list.example A': ['127.0.0.2'],
+  '9.2.0.192.list.example TXT': ['listed'],
+  'bad.example.rhs.example A': ['127.0.0.4'],
+};
+const AWAY = 'away.example';
+
+const dns: Lookup = {
+  query<T extends RecordType>(name: string, type: T): Answer<T> {
+    const records = (RECORDS[`${name.toLowerCase()} ${type}`] ?? []) as RecordData[T][];
+    const status = name.endsWith(AWAY) ? 'retry' : records.length > 0 ? 'found' : 'not-found';
+    return { status, records, authentic: false, canonicalName: name, ttl: 60 };
+  },
+};
+
+const CLIENT: Peer = {
+  name: 'client.example.com',
+  reverseName: 'client.example.com',
+  address: '192.0.2.1',
+  port: 4000,
+  nameStatus: 'ok',
+  reverseNameStatus: 'ok',
+};
+
+interface Session {
+  readonly client?: Partial<Peer>;
+  readonly helo?: string;
+  readonly sender?: string;
+  readonly recipient?: string;
+  readonly pipelining?: boolean;
+  readonly fingerprint?: string;
+}
+
+/** The outcome at RCPT of the lists in `mainCf`, and what was logged. */
+async function rcpt(mainCf: string, session: Session = {}): Promise<{ reply: string; lines: string[] }> {
+  const lines: string[] = [];
+  const log = createLog({
+    program: 'postfix/smtpd',
+    format: 'postfix',
+    write: () => undefined,
+    observe: (level, text) => lines.push(level === 'info' ? text : `${level}: ${text}`),
+  });
+  const configuration = Configuration.fromText(
+    `compatibility_level = 3.12\nmyhostname = mail.example.org\nmynetworks = 198.51.100.0/24\nlocal_recipient_maps =\n${mainCf}`,
+  );
+  const tables = { directory: '.', warn: (text: string) => log.warning(text), signal: new AbortController().signal };
+  const environment: RestrictionEnvironment = {
+    configuration,
+    log,
+    softBounce: configuration.boolean('soft_bounce'),
+    tables,
+    mynetworks: await NamaddrList.open('mynetworks', configuration.text('mynetworks'), tables),
+    resolve: (address) => {
+      const local = address.endsWith('@example.org') || !address.includes('@');
+      const flags = local ? ResolveFlag.CLASS_LOCAL | ResolveFlag.FINAL : ResolveFlag.CLASS_DEFAULT;
+      return { transport: 'smtp', nexthop: '', recipient: address, flags };
+    },
+    dns: new FilteredLookup(dns, await openMaps('smtpd_dns_reply_filter', '', tables), log),
+    openTable: (spec) => openTable(spec, tables),
+  };
+  const policy = await AccessPolicy.open(environment);
+  const subject = new Subject({ ...CLIENT, ...session.client });
+  subject.heloName = session.helo ?? 'client.example.com';
+  subject.sender = session.sender ?? 'sender@example.com';
+  subject.illegalPipelining = session.pipelining ?? false;
+  subject.certificateFingerprint = session.fingerprint ?? '';
+  let reply = (await policy.connect(subject)) ?? (await policy.helo(subject, 'EHLO')) ?? (await policy.mail(subject));
+  subject.recipient = session.recipient ?? 'user@example.org';
+  reply ??= await policy.rcpt(subject);
+  return { reply: reply ?? 'Ok', lines };
+}
+
+const list = (restrictions: string): string => `smtpd_recipient_restrictions = ${restrictions}\n`;
+
+const cases: readonly [situation: string, mainCf: string, session: Session, reply: string][] = [
+  [
+    'a HELO name that is no name',
+    list('reject_invalid_helo_hostname'),
+    { helo: 'a..b' },
+    '501 5.5.2 <a..b>: Helo command rejected: Invalid name',
+  ],
+  [
+    'a HELO name without a domain',
+    list('reject_non_fqdn_helo_hostname'),
+    { helo: 'client' },
+    '504 5.5.2 <client>: Helo command rejected: need fully-qualified hostname',
+  ],
+  ['an address literal as HELO name', list('reject_non_fqdn_helo_hostname'), { helo: '[192.0.2.1]' }, 'Ok'],
+  [
+    'a HELO name that is not in the DNS',
+    list('reject_unknown_helo_hostname'),
+    { helo: 'nowhere.example' },
+    '450 4.7.1 <nowhere.example>: Helo command rejected: Host not found',
+  ],
+  [
+    'a HELO name that cannot be asked for',
+    list('reject_unknown_helo_hostname'),
+    { helo: AWAY },
+    `450 4.7.1 <${AWAY}>: Helo command rejected: Host not found`,
+  ],
+  [
+    'a sender without a domain',
+    list('reject_non_fqdn_sender'),
+    { sender: 'sender' },
+    '504 5.5.2 <sender>: Sender address rejected: need fully-qualified address',
+  ],
+  [
+    'a sender domain that is not in the DNS',
+    list('reject_unknown_sender_domain'),
+    { sender: 'a@nowhere.example' },
+    '450 4.1.8 <a@nowhere.example>: Sender address rejected: Domain not found',
+  ],
+  [
+    'a sender domain that takes no mail',
+    list('reject_unknown_sender_domain'),
+    { sender: 'a@null.example' },
+    '550 5.7.27 <a@null.example>: Sender address rejected: Domain null.example does not accept mail (nullMX)',
+  ],
+  ['a sender domain that is there', list('reject_unknown_sender_domain'), { sender: 'a@example.com' }, 'Ok'],
+  ['the null sender', list('reject_non_fqdn_sender, reject_unknown_sender_domain'), { sender: '' }, 'Ok'],
+  [
+    'a client without a name',
+    list('reject_unknown_client_hostname'),
+    { client: { name: 'unknown', nameStatus: 'permanent' } },
+    '450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]',
+  ],
+  [
+    'a client whose name does not lead back',
+    list('reject_unknown_reverse_client_hostname'),
+    { client: { name: 'unknown', nameStatus: 'forged' } },
+    'Ok',
+  ],
+  [
+    'a client on a DNS list',
+    list('reject_rbl_client list.example'),
+    { client: { address: '192.0.2.9' } },
+    '554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using list.example; listed',
+  ],
+  [
+    'a client on a list with another answer',
+    list('reject_rbl_client list.example=127.0.0.[3..9]'),
+    { client: { address: '192.0.2.9' } },
+    'Ok',
+  ],
+  [
+    'a sender domain on a list',
+    list('reject_rhsbl_sender rhs.example'),
+    { sender: 'a@bad.example' },
+    '554 5.7.1 Service unavailable; Sender address [a@bad.example] blocked using rhs.example',
+  ],
+  [
+    'a client on an allow list',
+    list('permit_dnswl_client list.example, reject'),
+    { client: { address: '192.0.2.9' } },
+    'Ok',
+  ],
+  [
+    'an allow list does not open a relay',
+    list('permit_dnswl_client list.example, reject'),
+    { client: { address: '192.0.2.9' }, recipient: 'a@elsewhere.example' },
+    '454 4.7.1 <a@elsewhere.example>: Relay access denied',
+  ],
+  [
+    'a mail server in a table',
+    list('check_sender_mx_access inline:{192.0.2.25=REJECT}'),
+    {},
+    '554 5.7.1 <sender@example.com>: Sender address rejected: Access denied',
+  ],
+  [
+    'a name server in a table, by name',
+    list('check_sender_ns_access inline:{{ns.example.com=550 no}}'),
+    { sender: 'a@sub.example.com' },
+    '550 5.7.1 <a@sub.example.com>: Sender address rejected: no',
+  ],
+  [
+    'an address of the client name in a table',
+    list('check_client_a_access inline:{192.0.2.1=REJECT}'),
+    {},
+    '554 5.7.1 <client.example.com[192.0.2.1]>: Client host rejected: Access denied',
+  ],
+  [
+    'a network of the client in a table',
+    list('check_client_access inline:{192.0=REJECT}'),
+    {},
+    '554 5.7.1 <client.example.com[192.0.2.1]>: Client host rejected: Access denied',
+  ],
+  [
+    'an address pattern in a table',
+    list('check_client_access cidr:{{192.0.2.0/24 521 bye}}'),
+    {},
+    '521 5.7.1 <client.example.com[192.0.2.1]>: Client host rejected: bye',
+  ],
+  [
+    'a localpart in a table',
+    list('check_recipient_access inline:{user@=REJECT}'),
+    {},
+    '554 5.7.1 <user@example.org>: Recipient address rejected: Access denied',
+  ],
+  [
+    'the null sender in a table',
+    list('check_sender_access inline:{<>=REJECT}'),
+    { sender: '' },
+    '554 5.7.1 <>: Sender address rejected: Access denied',
+  ],
+  ['a number is as good as OK', list('check_recipient_access inline:{user@=12345}, reject'), {}, 'Ok'],
+  [
+    'a class of restrictions as an action',
+    `${list('check_recipient_access inline:{example.org=strict}')}smtpd_restriction_classes = strict\nstrict = reject_non_fqdn_helo_hostname\n`,
+    { helo: 'client' },
+    '504 5.5.2 <client>: Helo command rejected: need fully-qualified hostname',
+  ],
+  [
+    'defer_if_permit counts where all else permits',
+    list('defer_if_permit, permit'),
+    {},
+    '450 4.7.0 <user@example.org>: Recipient address rejected: defer_if_permit requested',
+  ],
+  [
+    'defer_if_reject makes a refusal temporary',
+    list('defer_if_reject, reject'),
+    {},
+    '450 4.7.0 <user@example.org>: Recipient address rejected: defer_if_reject requested',
+  ],
+  [
+    'soft_bounce makes a refusal temporary',
+    `${list('reject')}soft_bounce = yes\n`,
+    {},
+    '454 4.7.1 <user@example.org>: Recipient address rejected: Access denied',
+  ],
+  ['warn_if_reject only warns', list('warn_if_reject reject, permit'), {}, 'Ok'],
+  [
+    'warn_if_reject covers a restriction with an argument',
+    list('warn_if_reject check_recipient_access inline:{user@=REJECT}'),
+    {},
+    'Ok',
+  ],
+  [
+    'commands sent ahead',
+    list('reject_unauth_pipelining'),
+    { pipelining: true },
+    '503 5.5.0 <user@example.org>: Recipient address rejected: Improper use of SMTP command pipelining',
+  ],
+  [
+    'a verified certificate',
+    `${list('permit_tls_clientcerts, reject')}relay_clientcerts = inline:{AB:CD=x}\n`,
+    { fingerprint: 'AB:CD' },
+    'Ok',
+  ],
+  ['an unknown restriction', list('reject_everything_bad'), {}, '451 4.3.5 Server configuration error'],
+  ['postmaster is always heard', list('reject'), { recipient: 'postmaster' }, 'Ok'],
+  [
+    'an unknown local recipient',
+    'local_recipient_maps = inline:{known=x}\n',
+    {},
+    '550 5.1.1 <user@example.org>: Recipient address rejected: User unknown in local recipient table',
+  ],
+  ['a known local recipient', 'local_recipient_maps = inline:{user=x}\n', {}, 'Ok'],
+  [
+    'an unknown recipient, without the name of the table',
+    'local_recipient_maps = inline:{known=x}\nshow_user_unknown_table_name = no\n',
+    {},
+    '550 5.1.1 <user@example.org>: Recipient address rejected: User unknown',
+  ],
+  [
+    'client restrictions at RCPT',
+    'smtpd_client_restrictions = reject\n',
+    {},
+    '554 5.7.1 <client.example.com[192.0.2.1]>: Client host rejected: Access denied',
+  ],
+  [
+    'a restriction of old below level 3.9',
+    `${list('check_relay_domains')}compatibility_level = 3.6\n`,
+    { recipient: 'a@elsewhere.example' },
+    '454 4.7.1 <a@elsewhere.example>: Relay access denied',
+  ],
+];
+
+for (const [situation, mainCf, session, reply] of cases) {
+  test(`access: ${situation}`, async () => assert.equal((await rcpt(mainCf, session)).reply, reply));
+}
+
+test('every refusal is logged with client, sender, recipient and HELO name', async () => {
+  const { lines } = await rcpt(list('warn_if_reject reject, reject'), { recipient: 'a b@example.org' });
+  const tail =
+    '554 5.7.1 <a b@example.org>: Recipient address rejected: Access denied; from=<sender@example.com> to=<"a b"@example.org> proto=SMTP helo=<client.example.com>';
+  assert.deepEqual(lines, [
+    `NOQUEUE: reject_warning: RCPT from client.example.com[192.0.2.1]: ${tail}`,
+    `NOQUEUE: reject: RCPT from client.example.com[192.0.2.1]: ${tail}`,
+  ]);
+});
