@@ -143,7 +143,8 @@ export class PostgresRows implements IndexedRows {
 /** Small, because a lookup needs a connection only while a copy is being made. */
 function ownPool(connectionString: string): Pool {
   const pool = new pg.Pool({ connectionString, max: 4, allowExitOnIdle: true, application_name: 'postfleet tables' });
-  // An idle connection that breaks is opened anew by the next query.
+  // An idle connection that breaks is opened anew by the next query; one that is in use fails the next statement.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

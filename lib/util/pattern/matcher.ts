@@ -5,6 +5,9 @@
  * length (cost.ts). Otherwise the linear-time engine RE2 is used, here for short texts and in a worker thread for long
  * ones. What RE2 cannot express runs on V8 in the worker thread, with a time limit; passing it is an error, not a
  * mismatch.
+ *
+ * Known limit: where a repetition can match nothing, and for groups inside a repetition that took no part in its last round,
+ * the groups are those of JavaScript, which differ from Perl's in rare patterns such as `(a*?|b)*`.
  */
 import { RE2JS } from 're2js';
 import type { MaybePromise } from '../maybe-promise.ts';

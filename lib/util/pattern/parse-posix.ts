@@ -96,7 +96,7 @@ class PosixParser {
     for (;;) {
       const range = this.#repetition();
       if (range === undefined) return node;
-      const repeatsStart = node.kind === 'assertion' && /start$/.test(node.assertion) && this.#options.extended;
+      const repeatsStart = node.kind === 'assertion' && node.assertion.endsWith('start') && this.#options.extended;
       if (repeatsStart) throw new PatternSyntaxError('Invalid preceding regular expression');
       node = { kind: 'repeat', body: node, min: range[0], max: range[1], mode: 'greedy' };
     }
