@@ -10,16 +10,16 @@
  * the commands log. See smtpd(8), RFC 5321.
  */
 import type { Socket } from 'node:net';
-import type { CommandWord } from '../../lib/smtp/command-line.ts';
-import { commandWords } from '../../lib/smtp/command-line.ts';
 import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { readProxyHeader } from '../../lib/smtp/proxy-protocol.ts';
 import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
 import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
 import type { Chunking } from './bdat.ts';
-import { COMMAND_NAMES, type Command, commands, UNKNOWN_COMMAND } from './commands.ts';
+import { CommandCounts } from './command-counts.ts';
+import { commands, UNKNOWN_COMMAND } from './commands.ts';
 import type { SmtpdContext } from './context.ts';
-import { type Peer, Subject } from './restrictions/subject.ts';
+import { noteEarlyInput, runCommandLine } from './dispatch.ts';
+import { NOBODY, type Peer, Subject } from './restrictions/subject.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { SmtpdSettings } from './settings.ts';
 import type { Transaction } from './transaction.ts';
@@ -33,8 +33,6 @@ export interface Receiver {
   /** For the log: "DATA (123 bytes)". */
   describe(): string;
 }
-
-const NO_COUNTS: readonly number[] = COMMAND_NAMES.map(() => 0);
 
 /** Bytes of input that may wait while a command is worked on. */
 const INPUT_LIMIT = 128 * 1024;
@@ -62,6 +60,7 @@ export class Session implements Limited {
   accessDenied = false;
   errorCount = 0;
   junkCount = 0;
+  readonly counts = new CommandCounts();
   /** EHLO keywords that this client is not offered. */
   discard: ReadonlySet<string>;
   /** Bare newlines of this client are as good as CRLF (smtpd_forbid_bare_newline_exclusions). */
@@ -80,9 +79,6 @@ export class Session implements Limited {
   ending = false;
 
   readonly #input: LineBuffer;
-  /** By COMMAND_NAMES: commands that went well, and all. */
-  readonly #good = NO_COUNTS.slice();
-  readonly #all = NO_COUNTS.slice();
   readonly #done: () => void;
   #output = '';
   #receiver: Receiver | undefined;
@@ -167,7 +163,7 @@ export class Session implements Limited {
   #greet(greeting: string): void {
     this.#busy = false;
     if (this.#closed) return;
-    if (this.#input.length > 0) this.#unauthorizedPipelining('CONNECT');
+    if (this.#input.length > 0) noteEarlyInput(this, 'CONNECT');
     this.#greeted = true;
     this.#reply(greeting);
     if (!this.ending && greeting.startsWith('220') === false) this.accessDenied = true;
@@ -273,62 +269,13 @@ export class Session implements Limited {
     if (this.#input.bare && settings.bareNewline === 'reject' && !this.bareNewlineExcluded) {
       context.log.info(`reject: bare <LF> received from ${this.client} in command after ${this.where}`);
       this.ending = true;
-      this.#count(UNKNOWN_COMMAND, false);
+      this.countCommand('UNKNOWN', false);
       this.#reply(`${settings.bareNewlineRejectCode} 5.5.2 ${settings.myhostname} Error: bare <LF> received`);
       return;
     }
     const filtered = context.filterCommand(line);
-    if (filtered instanceof Promise) this.#take(filtered.then((text) => this.#run(text)));
-    else this.#execute(filtered);
-  }
-
-  #execute(line: string): void {
-    const reply = this.#run(line);
-    this.#take(reply);
-  }
-
-  /** Finds the command of a line and carries it out. */
-  #run(line: string): MaybePromise<string> {
-    const { settings } = this;
-    const words = commandWords(line);
-    const verb = words[0]?.text ?? '';
-    if (verb === '' || line.includes('\0')) return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: bad syntax');
-    if (settings.smtputf8 && !line.isWellFormed()) {
-      return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: bad UTF-8 syntax');
-    }
-    const command = commands.get(verb.toUpperCase());
-    if (command === undefined) return this.#unknown(verb, line);
-    if (command.limited && ++this.junkCount > settings.junkCommandLimit) this.errorCount += 1;
-    if (command.last || !this.pipelining) {
-      if (this.#input.length > 0 && command.name !== 'QUIT' && this.#unauthorizedPipelining(command.name)) {
-        if (settings.forbidUnauthPipelining) {
-          this.ending = true;
-          return this.#finished(command, '554 5.5.0 Error: SMTP protocol synchronization');
-        }
-      }
-    }
-    this.where = command.name;
-    if (this.accessDenied && command.name !== 'QUIT') {
-      return this.#finished(command, `503 5.7.0 Error: access denied for ${this.client}`);
-    }
-    return this.#outcome(command, command.run(this, words, line));
-  }
-
-  #outcome(command: Command, reply: MaybePromise<string>): MaybePromise<string> {
-    if (reply instanceof Promise) return reply.then((text) => this.#finished(command, text));
-    return this.#finished(command, reply);
-  }
-
-  /** Counts a command that has its reply. */
-  #finished(command: Command, reply: string): string {
-    // A reply that is empty comes later, from a receiver, which counts it.
-    if (reply !== '') this.#count(command, reply.charCodeAt(0) < FOUR && !reply.startsWith('221 2.7'));
-    return reply;
-  }
-
-  #count(command: Command, good: boolean): void {
-    this.#all[command.index]! += 1;
-    if (good) this.#good[command.index]! += 1;
+    if (filtered instanceof Promise) this.#take(filtered.then((text) => runCommandLine(this, text)));
+    else this.#take(runCommandLine(this, filtered));
   }
 
   /** Counts a command whose reply comes from a receiver, when it has it. */
@@ -341,31 +288,17 @@ export class Session implements Limited {
   }
 
   countCommand(name: string, good: boolean): void {
-    const command = commands.get(name);
-    if (command !== undefined) this.#count(command, good);
+    this.counts.add((commands.get(name) ?? UNKNOWN_COMMAND).index, good);
   }
 
-  #unknown(verb: string, line: string): MaybePromise<string> {
-    this.where = 'UNKNOWN';
-    if (this.settings.noopCommands.has(verb.toUpperCase())) return this.#finished(UNKNOWN_COMMAND, '250 2.0.0 Ok');
-    const answer = (forbidden: boolean): string => {
-      if (forbidden || isHeaderLine(line)) {
-        this.context.log.warning(`non-SMTP command from ${this.client}: ${printable(line.slice(0, 100))}`);
-        this.ending = true;
-        return this.#finished(UNKNOWN_COMMAND, '221 2.7.0 Error: I can break rules, too. Goodbye.');
-      }
-      return this.#finished(UNKNOWN_COMMAND, '500 5.5.2 Error: command not recognized');
-    };
-    const forbidden = this.context.isForbidden(verb);
-    return forbidden instanceof Promise ? forbidden.then(answer) : answer(forbidden);
+  /** Bytes that the client sent and that nobody has taken yet. */
+  get inputWaiting(): number {
+    return this.#input.length;
   }
 
-  /** The client sent more before it could know the answer. True where that is so. */
-  #unauthorizedPipelining(after: string): boolean {
-    this.subject.illegalPipelining = true;
-    const sample = this.#input.bytes.toString('latin1', this.#input.at, this.#input.at + 100);
-    this.context.log.info(`improper command pipelining after ${after} from ${this.client}: ${escapeSample(sample)}`);
-    return true;
+  /** The first of them, for the log. */
+  waitingSample(length: number): string {
+    return this.#input.bytes.toString('latin1', this.#input.at, this.#input.at + length);
   }
 
   /** Takes a reply, or waits for one that is not there yet; refusals get their footer. */
@@ -520,52 +453,12 @@ export class Session implements Limited {
     this.transaction = undefined;
     this.#input.clear();
     if (this.#greeted || this.subject.peer !== NOBODY) {
-      this.context.log.info(`disconnect from ${this.client}${this.#commandCounts()}`);
+      this.context.log.info(`disconnect from ${this.client}${this.counts.toString()}`);
     }
     this.context.disconnected(this);
     this.#done();
-  }
-
-  /** ` ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4` */
-  #commandCounts(): string {
-    let text = '';
-    let good = 0;
-    let all = 0;
-    for (let at = 0; at < COMMAND_NAMES.length; at++) {
-      const total = this.#all[at]!;
-      if (total === 0) continue;
-      const ok = this.#good[at]!;
-      good += ok;
-      all += total;
-      text += ` ${COMMAND_NAMES[at]!.toLowerCase()}=${ok === total ? ok : `${ok}/${total}`}`;
-    }
-    return `${text} commands=${good === all ? good : `${good}/${all}`}`;
   }
 }
 
 const FOUR = 52;
 const NOT_FULL = (): boolean => false;
-
-const NOBODY: Peer = {
-  name: 'unknown',
-  reverseName: 'unknown',
-  address: 'unknown',
-  port: 0,
-  nameStatus: 'permanent',
-  reverseNameStatus: 'permanent',
-};
-
-/** `Name:` or `Name :` at the start: a mail header or HTTP header that was sent as a command. */
-function isHeaderLine(line: string): boolean {
-  let at = 0;
-  while (at < line.length && line.charCodeAt(at) > 32 && line.charCodeAt(at) < 127 && line[at] !== ':') at += 1;
-  if (at === 0) return false;
-  while (line[at] === ' ' || line[at] === '\t') at += 1;
-  return line[at] === ':';
-}
-
-function escapeSample(text: string): string {
-  return printable(text.replaceAll('\r', '\\r').replaceAll('\n', '\\n'));
-}
-
-export type { CommandWord };

@@ -70,8 +70,6 @@ export async function compileRestrictions(
       if (FINAL.has(name) && next !== undefined) {
         environment.log.warning(`restriction \`${next}' after \`${word}' is ignored`);
       }
-    } else if (word.includes(':') && !word.includes('=')) {
-      checks.push(await make(environment, kind, tableRestriction(kind), word, word));
     } else if (classes.has(word)) {
       const inner = await compileRestrictions(environment, kind, environment.configuration.text(word), depth + 1);
       checks.push((subject) => evaluate(inner, subject));

@@ -86,7 +86,8 @@ export class AccessPolicy {
       etrn: await compileRestrictions(environment, 'etrn', text('smtpd_etrn_restrictions')),
     };
     return new AccessPolicy(environment, lists, await rewriteClients(environment), {
-      ...(configuration.boolean('smtpd_reject_unlisted_recipient')
+      ...(configuration.boolean('smtpd_reject_unlisted_recipient') &&
+      !configuration.list('receive_override_options').includes('no_unknown_recipient_checks')
         ? { recipient: await unlistedCheck(environment, 'recipient') }
         : {}),
       ...(configuration.boolean('smtpd_reject_unlisted_sender')

@@ -19,6 +19,16 @@ export interface Peer {
   readonly reverseNameStatus: NameStatus;
 }
 
+/** A client of whom nothing is known. */
+export const NOBODY: Peer = {
+  name: 'unknown',
+  reverseName: 'unknown',
+  address: 'unknown',
+  port: 0,
+  nameStatus: 'permanent',
+  reverseNameStatus: 'permanent',
+};
+
 export type Stage =
   | 'CONNECT'
   | 'HELO'

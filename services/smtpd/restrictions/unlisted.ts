@@ -1,6 +1,5 @@
 /**
- * Are there such a recipient, or such a local sender: reject_unlisted_recipient, reject_unlisted_sender (with the names of
- * old reject_unknown_address… of no relation), and smtpd_reject_unlisted_recipient/sender, which ask the same at the end.
+ * Are there such a recipient, or such a local sender: reject_unlisted_recipient, reject_unlisted_sender and smtpd_reject_unlisted_recipient/sender, which ask the same at the end.
  * An address is listed where one of canonical_maps, virtual_alias_maps or the table of its class has it; a class whose
  * table is not set takes every address. See LOCAL_RECIPIENT_README and ADDRESS_CLASS_README.
  */
@@ -100,15 +99,8 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
     const { flags } = reply;
     if ((flags & ResolveFlag.FAIL) !== 0) return temporary(environment, subject, address);
     if ((flags & ResolveFlag.ERROR) !== 0) {
-      return refuseAddress(
-        environment,
-        subject,
-        of,
-        address,
-        of === 'sender' ? 553 : 553,
-        of === 'sender' ? '5.1.7' : '5.1.3',
-        `Address syntax error`,
-      );
+      const status = of === 'sender' ? '5.1.7' : '5.1.3';
+      return refuseAddress(environment, subject, of, address, 550, status, 'Bad address syntax');
     }
     const at = address.lastIndexOf('@');
     if ((at < 0 ? address : address.slice(0, at)).toLowerCase() === doubleBounce) return 'dunno';
