@@ -33,6 +33,26 @@ up: build ## start everything, SMTP on 127.0.0.1:PORT; VAR= state, PORT= SMTP po
 down: ## stop what "make up" started (in VAR)
 	@tools/down "$(VAR)"
 
+.PHONY: reload
+reload: ## read main.cf and master.cf again (in VAR); no session is dropped
+	@bin/postfleet reload --var "$(VAR)"
+
+.PHONY: check
+check: ## say what is wrong with main.cf, master.cf and permissions
+	@bin/postfleet check --config "$(CONFIG)" --var "$(VAR)"
+
+.PHONY: status
+status: ## say whether an instance runs (in VAR)
+	@bin/postfleet status --var "$(VAR)"
+
+.PHONY: abort
+abort: ## end what "make up" started at once (in VAR)
+	@bin/postfleet abort --var "$(VAR)"
+
+.PHONY: flush
+flush: ## try to deliver all that is deferred (in VAR)
+	@bin/postfleet flush
+
 .PHONY: clean
 clean: down ## stop, and remove what was built and the state in VAR
 	rm -rf dist "$(VAR)"

@@ -11,6 +11,7 @@ export interface CommandIo {
 export type Command = (argv: string[], io: CommandIo) => Promise<number>;
 
 export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, () => Promise<Command>>([
+  ['abort', async () => (await import('../cli/control/main.ts')).abort],
   ['check', async () => (await import('../cli/check/main.ts')).main],
   ['mailq', async () => (await import('../cli/mailq/main.ts')).main],
   ['newaliases', async () => (await import('../cli/newaliases/main.ts')).main],
@@ -21,5 +22,8 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<str
   ['postmap', async () => (await import('../cli/postmap/main.ts')).main],
   ['postqueue', async () => (await import('../cli/postqueue/main.ts')).main],
   ['postsuper', async () => (await import('../cli/postsuper/main.ts')).main],
+  ['reload', async () => (await import('../cli/control/main.ts')).reload],
   ['sendmail', async () => (await import('../cli/sendmail/main.ts')).main],
+  ['status', async () => (await import('../cli/control/main.ts')).status],
+  ['stop', async () => (await import('../cli/control/main.ts')).stop],
 ]);

@@ -5,13 +5,15 @@
  *   postfleet start [--processes] [--var DIR] [--port N] [--config DIR]
  *   postfleet <daemon> [--service NAME/TYPE] [--config DIR]
  *   postfleet migrate [--config DIR]
+ *   postfleet reload | status | stop | abort | flush | check     (as postfix(1); [--var DIR] names the instance)
  *   postfleet <command> …       (postqueue, postconf, sendmail … also under their own names)
  *
  * Exit statuses are those of sysexits(3). What keeps it from going on is one line on standard error.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { basename, delimiter, join, resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
+import { isRunning, readAnnouncement } from '../lib/command/running-instance.ts';
 import { readEnvironment } from '../lib/config/environment.ts';
 import { Configuration } from '../lib/config/settings.ts';
 import { EX, FatalError, PanicError } from '../lib/util/errors.ts';
@@ -25,6 +27,8 @@ import { SERVICES } from './services.ts';
 const USAGE = `usage: postfleet start [--processes] [--var DIR] [--port N] [--config DIR]
        postfleet DAEMON [--service NAME/TYPE] [--config DIR]
        postfleet migrate [--config DIR]
+       postfleet reload|status|stop|abort|check [--var DIR]
+       postfleet flush
        postfleet COMMAND [ARGUMENT …]
 
 daemons:  ${[...SERVICES.keys()].join(' ')}
@@ -37,19 +41,30 @@ const SELF = import.meta.filename;
 const EXTENSION = SELF.endsWith('.ts') ? 'ts' : 'js';
 const ROOT = resolve(import.meta.dirname, EXTENSION === 'ts' ? '..' : '../..');
 
-/** SIGTERM and SIGINT end in order; a second one ends at once. */
+/** SIGTERM and SIGINT end in order, as does the loss of the terminal; a second one ends at once. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) {
-        flushLog();
-        process.kill(process.pid, 'SIGKILL');
-      }
-      controller.abort();
-    });
-  }
+  const stop = (): void => {
+    if (controller.signal.aborted) {
+      flushLog();
+      process.kill(process.pid, 'SIGKILL');
+    }
+    controller.abort();
+  };
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, stop);
+  const terminal = isatty(0);
+  process.on('SIGHUP', () => {
+    if (terminal && !isatty(0)) stop();
+  });
   return controller.signal;
+}
+
+/** Calls back at each SIGHUP that does not mean the loss of the terminal. */
+function onReload(reload: () => void): void {
+  const terminal = isatty(0);
+  process.on('SIGHUP', () => {
+    if (!terminal || isatty(0)) reload();
+  });
 }
 
 function options(argv: string[]) {
@@ -102,8 +117,19 @@ See the queue with bin/postfleet mailq, mailboxes in ${join(instance.directory, 
 async function start(argv: string[]): Promise<number> {
   const values = options(argv);
   const configDirectory = resolve(values.config ?? process.env.MAIL_CONFIG ?? join(ROOT, 'etc/postfleet'));
+  const other = readAnnouncement(values.var);
+  if (other !== undefined && isRunning(other)) {
+    throw new FatalError(`the Postfleet mail system is already running in ${values.var}: PID: ${other.pid}`, {
+      exitCode: EX.UNAVAILABLE,
+    });
+  }
   const instance = new Instance(values.var, portNumber(values.port));
   const stop = stopSignal();
+  let told = false;
+  let reload = (): void => {
+    told = true;
+  };
+  onReload(() => reload());
   const running = await startMaster({
     configDirectory,
     instance,
@@ -116,15 +142,27 @@ async function start(argv: string[]): Promise<number> {
   });
   flushLog();
   process.stderr.write(welcome(running, instance, configDirectory));
+  reload = () => void running.reload();
+  if (told) reload();
+  await Promise.race([untilStopped(running, stop), untilAborted(running)]);
+  return EX.OK;
+}
+
+async function untilStopped(running: Running, stop: AbortSignal): Promise<void> {
   try {
-    await Promise.race([
-      running.failed,
-      new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true })),
-    ]);
+    const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+    await Promise.race([running.failed, stopped]);
   } finally {
     await running[Symbol.asyncDispose]();
   }
-  return EX.OK;
+}
+
+/** SIGQUIT, which `postfleet abort` sends, ends the services as a crash would. */
+async function untilAborted(running: Running): Promise<never> {
+  await new Promise<void>((resolve) => process.once('SIGQUIT', () => resolve()));
+  await running.abort();
+  flushLog();
+  process.exit(EX.OK);
 }
 
 async function runDaemon(command: string, argv: string[]): Promise<number> {
@@ -137,6 +175,7 @@ async function runDaemon(command: string, argv: string[]): Promise<number> {
     configDirectory,
     environment: environment.parameters,
     stop: stopSignal(),
+    onReload,
   });
   return EX.OK;
 }
@@ -151,24 +190,26 @@ async function migrateStores(argv: string[]): Promise<number> {
 
 /** The environment of commands: the running instance's addresses, where one is found and nothing else was said. */
 function commandEnvironment(): NodeJS.ProcessEnv {
-  const path = join(process.env.POSTFLEET_VAR ?? join(ROOT, 'var'), 'run', 'instance.json');
-  if (!existsSync(path)) return process.env;
-  const { configDirectory, parameters } = JSON.parse(readFileSync(path, 'utf8')) as {
-    configDirectory: string;
-    parameters: Record<string, string>;
-  };
+  const variables = { POSTFLEET_VAR: join(ROOT, 'var'), ...process.env };
+  const instance = readAnnouncement(variables.POSTFLEET_VAR);
+  if (instance === undefined) return variables;
+  const { configDirectory, parameters } = instance;
   const found = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name.toUpperCase(), value]));
-  return { MAIL_CONFIG: configDirectory, ...found, ...process.env };
+  return { MAIL_CONFIG: configDirectory, ...found, ...variables };
+}
+
+async function runCommand(name: string, argv: string[]): Promise<number> {
+  const command = await COMMANDS.get(name)!();
+  const { stdin, stdout, stderr } = process;
+  return command(argv, { stdin, stdout, stderr, environment: commandEnvironment() });
 }
 
 async function main(): Promise<number> {
   const called = basename(process.argv[1] ?? '').replace(/\.[jt]s$/, '');
   const [name = '', ...argv] = COMMANDS.has(called) ? [called, ...process.argv.slice(2)] : process.argv.slice(2);
-  const command = COMMANDS.get(name);
-  if (command !== undefined) {
-    const { stdin, stdout, stderr } = process;
-    return (await command())(argv, { stdin, stdout, stderr, environment: commandEnvironment() });
-  }
+  if (COMMANDS.has(name)) return runCommand(name, argv);
+  // The daemon of that name is always told which entry it is to run.
+  if (name === 'flush' && !argv.includes('--service')) return runCommand('postqueue', ['-f', ...argv]);
   if (name === 'start') return start(argv);
   if (name === 'migrate') return migrateStores(argv);
   if (SERVICES.has(name)) return runDaemon(name, argv);
@@ -182,7 +223,7 @@ try {
 } catch (error) {
   flushLog();
   if (error instanceof FatalError) {
-    process.stderr.write(`postfleet: fatal: ${error.message}\n`);
+    for (const line of error.message.split('\n')) process.stderr.write(`postfleet: fatal: ${line}\n`);
     process.exitCode = error.exitCode;
   } else {
     const panic = error instanceof PanicError ? 'panic' : 'panic: unexpected error';

@@ -7,9 +7,11 @@
 import { readFileSync } from 'node:fs';
 import { RemoteClients } from '../lib/clients/grpc.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
+import { readSuccessor } from '../lib/config/reload.ts';
 import { Configuration } from '../lib/config/settings.ts';
 import { ServiceHost } from '../lib/server/host.ts';
 import { listenHttp } from '../lib/server/http.ts';
+import { kindsOf } from '../lib/server/live-implementation.ts';
 import { openTracing } from '../lib/server/open-tracing.ts';
 import { listenRpc } from '../lib/server/rpc-listener.ts';
 import { FatalError } from '../lib/util/errors.ts';
@@ -23,6 +25,8 @@ export interface RunServiceOptions {
   readonly environment: ReadonlyMap<string, string>;
   /** Aborted when the process is told to end. */
   readonly stop: AbortSignal;
+  /** Says whom to call when the process is told to read its configuration again. */
+  readonly onReload: (reload: () => void) => void;
 }
 
 function findEntry(configuration: Configuration, command: string, wanted: string | undefined): MasterEntry {
@@ -52,15 +56,46 @@ export function readToken(configuration: Configuration): string {
   }
 }
 
+/** Puts the files as they are into force; what is wrong with them is logged, and then nothing changes. */
+async function reload(host: ServiceHost, options: RunServiceOptions): Promise<void> {
+  const { configuration, errors } = readSuccessor(host.configuration, options.environment);
+  try {
+    if (configuration === undefined) throw new FatalError(errors.join('; '));
+    const entry = findEntry(configuration, options.command, options.entry);
+    const prepared = await host.prepare(configuration, [{ entry, definition: await SERVICES.get(options.command)!() }]);
+    prepared.commit();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    host.log.error(`reload: ${text}; the configuration before stays in force`);
+  }
+}
+
 export async function runService(options: RunServiceOptions): Promise<void> {
   const { command, configDirectory, environment, stop } = options;
+  let reloading: Promise<void> | undefined;
+  let reloads = 0;
+  options.onReload(() => {
+    reloads += 1;
+    reloading = reloading?.then(() => reload(host, options));
+  });
   const configuration = Configuration.load(configDirectory, { environment });
   const entry = findEntry(configuration, command, options.entry);
   const token = readToken(configuration);
   await using stack = new AsyncDisposableStack();
   const remote = stack.use(new RemoteClients({ address: configuration.text('postfleet_rpc_address'), token }));
-  const host = stack.use(
-    new ServiceHost({ configuration, remote, tracing: await openTracing(`postfleet-${command}`) }),
+  const host: ServiceHost = stack.use(
+    new ServiceHost({
+      configuration,
+      remote,
+      tracing: await openTracing(`postfleet-${command}`),
+      expose: async ({ name }, implementation) => {
+        if (kindsOf(implementation).length === 0) return undefined;
+        const { configuration: present } = host;
+        const listen = present.text('postfleet_rpc_listen') || present.text('postfleet_rpc_address');
+        const address = listen.replaceAll('{service}', name);
+        return listenRpc({ address, token, implementation, log: host.log });
+      },
+    }),
   );
   // Health first: whoever watches sees a process that is alive and not ready, not one that is missing.
   const http = configuration.text('postfleet_http_listen');
@@ -77,14 +112,10 @@ export async function runService(options: RunServiceOptions): Promise<void> {
       }),
     );
   }
-  const definition = await SERVICES.get(command)!();
-  const implementation = await host.start(entry, definition);
-  if (Object.keys(implementation).some((key) => key !== 'ready')) {
-    const address = (
-      configuration.text('postfleet_rpc_listen') || configuration.text('postfleet_rpc_address')
-    ).replaceAll('{service}', entry.name);
-    stack.use(await listenRpc({ address, token, implementation, log: host.log }));
-  }
+  await host.start(entry, await SERVICES.get(command)!());
   started = true;
+  // Told while it started, it may have read the files before they were changed.
+  reloading = reloads > 0 ? reload(host, options) : Promise.resolve();
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  await reloading;
 }

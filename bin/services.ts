@@ -3,7 +3,7 @@
  * loaded when it is first started.
  */
 import type { ServiceDefinition } from '../lib/server/service.ts';
-import type { ServiceTable } from '../services/master/main.ts';
+import type { ServiceTable } from '../services/master/shape.ts';
 
 export const SERVICES: ServiceTable = new Map<string, () => Promise<ServiceDefinition>>([
   ['anvil', async () => (await import('../services/anvil/main.ts')).service],

@@ -22,7 +22,7 @@ test('a configuration without fault is silent', async (context) => {
 test('a misspelt name is a warning and does not fail the check', async (context) => {
   assert.deepEqual(await check(context, 'relayhst = [a]\n'), {
     status: 0,
-    err: 'postfleet/check: warning: main.cf: unused parameter: relayhst=[a]\n',
+    err: 'postfleet/check: warning: main.cf, line 1: unused parameter: relayhst=[a]\n',
   });
 });
 

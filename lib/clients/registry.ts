@@ -43,6 +43,16 @@ export class Registry implements Clients {
     this.#local.set(service, implementation);
   }
 
+  /** Takes it away, unless another has been registered under the name. */
+  unregister(service: string, implementation: Implementation): void {
+    if (this.#local.get(service) === implementation) this.#local.delete(service);
+  }
+
+  /** The service of this process with that name. */
+  local(service: string): Implementation | undefined {
+    return this.#local.get(service);
+  }
+
   #find<Kind extends keyof Implementation>(kind: Kind, service: string): NonNullable<Implementation[Kind]> {
     const local = this.#local.get(service)?.[kind];
     if (local !== undefined) return local;

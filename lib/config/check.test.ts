@@ -21,11 +21,11 @@ test('the sample configuration has nothing wrong', () => {
 });
 
 test('all wrong values of both files are found at once', (context) => {
-  const master = 'smtp inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=true\n';
-  assert.deepEqual(check(context, 'biff = 1\nbounce_size_limit = -1\n', master).errors, [
-    'main.cf, line 1: biff = 1: bad value, expected yes or no',
+  const master = 'smtp inet n - n - - smtpd\n  -o smtpd_helo_required=true\n';
+  assert.deepEqual(check(context, 'soft_bounce = 1\nbounce_size_limit = -1\n', master).errors, [
+    'main.cf, line 1: soft_bounce = 1: bad value, expected yes or no',
     'main.cf, line 2: bounce_size_limit = -1: bad value, expected a whole number from 0',
-    'master.cf, line 1: -o smtpd_tls_wrappermode=true: bad value, expected yes or no',
+    'master.cf, line 1: -o smtpd_helo_required=true: bad value, expected yes or no',
   ]);
 });
 
@@ -38,9 +38,15 @@ test('a file that cannot be read as a whole is one error', (context) => {
 test('misspelt names are warnings, settings without effect are notices', (context) => {
   assert.deepEqual(check(context, 'myorgin = x\nmax_use = 3\n', ''), {
     errors: [],
-    warnings: ['main.cf: unused parameter: myorgin=x'],
+    warnings: ['main.cf, line 1: unused parameter: myorgin=x'],
     notices: [
-      'main.cf: max_use has no effect here: Services run until they are stopped; they are not forked per request, nor do they end after a number of requests or an idle time.',
+      'main.cf, line 2: max_use has no effect here: Services run until they are stopped; they are not forked per request, nor do they end after a number of requests or an idle time.',
     ],
   });
+});
+
+test('a wrong value that nobody reads is a warning', (context) => {
+  const report = check(context, 'biff = 1\n', '');
+  assert.deepEqual(report.errors, []);
+  assert.deepEqual(report.warnings, ['main.cf, line 1: biff = 1: bad value, expected yes or no']);
 });

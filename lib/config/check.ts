@@ -11,7 +11,7 @@ import { nameUse } from './unused.ts';
 export interface ConfigurationReport {
   /** What keeps services from starting: file, line, name and what was expected. */
   readonly errors: readonly string[];
-  /** Names that are misspelt, unused or going away; settings given twice. */
+  /** Names that are misspelt, unused or going away; settings given twice; wrong values that nobody reads. */
   readonly warnings: readonly string[];
   /** Settings that are accepted and have no effect here, with the reason. */
   readonly notices: readonly string[];
@@ -19,21 +19,28 @@ export interface ConfigurationReport {
 
 /** Checks a directory, with the settings of the environment and of the command line that services will have. */
 export function checkConfiguration(directory: string, options: LoadOptions = {}): ConfigurationReport {
-  let configuration: Configuration;
   try {
-    configuration = Configuration.load(directory, options);
+    return reportOn(Configuration.load(directory, options));
   } catch (error) {
     if (!(error instanceof FatalError)) throw error;
     return { errors: [error.message], warnings: [], notices: [] };
   }
-  const ofEntries = configuration.master.flatMap((entry) =>
-    configuration.ofEntry(entry).check([...entry.overrides.keys()]),
-  );
+}
+
+/** Checks a configuration that was read. */
+export function reportOn(configuration: Configuration): ConfigurationReport {
+  const { directory, master } = configuration;
+  const wrongValues = [
+    ...configuration.problems(),
+    ...master.flatMap((entry) => configuration.ofEntry(entry).problems([...entry.overrides.keys()])),
+  ];
   const { mainCf, masterCf } = nameUse({
     main: new Map(configuration.names().map((name) => [name, configuration.raw(name) ?? ''])),
     mainPath: `${directory}/main.cf`,
-    master: configuration.master,
+    placeInMain: (name) => configuration.placeOf(name),
+    master,
     masterPath: `${directory}/master.cf`,
+    placeInMaster: ({ line }) => `${directory}/master.cf, line ${line}`,
   });
   const nameWarnings = [mainCf, masterCf].flatMap(({ wrong, unused, deprecated }) => [
     ...wrong,
@@ -41,11 +48,20 @@ export function checkConfiguration(directory: string, options: LoadOptions = {})
     ...deprecated,
   ]);
   return {
-    errors: [...configuration.check(), ...ofEntries],
-    warnings: [...configuration.warnings, ...nameWarnings],
+    errors: wrongValues.filter(({ name }) => isRead(name)).map(({ text }) => text),
+    warnings: [
+      ...configuration.warnings,
+      ...nameWarnings,
+      ...wrongValues.filter(({ name }) => !isRead(name)).map(({ text }) => text),
+    ],
     notices: configuration.names().flatMap((name) => {
       const here = parameters.get(name)?.here ?? '';
-      return here === '' ? [] : [`${directory}/main.cf: ${name} has no effect here: ${here}`];
+      return here === '' ? [] : [`${configuration.placeOf(name)}: ${name} has no effect here: ${here}`];
     }),
   };
+}
+
+/** A value that nobody reads keeps nobody from starting. */
+function isRead(name: string): boolean {
+  return parameters.get(name)?.usedBy.length !== 0;
 }

@@ -209,18 +209,23 @@ export class Configuration {
     return expansion.text;
   }
 
-  /** Reads every parameter that is set, or those named, by its type; one line per problem. */
-  check(names: Iterable<string> = this.#allNames()): string[] {
-    const problems: string[] = [];
+  /** Reads every parameter that is set, or those named, by its type: what is wrong with each. */
+  problems(names: Iterable<string> = this.#allNames()): { readonly name: string; readonly text: string }[] {
+    const problems: { name: string; text: string }[] = [];
     for (const name of names) {
       try {
         this.#checkOne(name);
       } catch (error) {
         if (!(error instanceof FatalError)) throw error;
-        problems.push(error.message);
+        problems.push({ name, text: error.message });
       }
     }
     return problems;
+  }
+
+  /** The same, one line per problem. */
+  check(names?: Iterable<string>): string[] {
+    return this.problems(names).map(({ text }) => text);
   }
 
   #allNames(): Set<string> {
@@ -245,6 +250,13 @@ export class Configuration {
       default:
         this.text(name);
     }
+  }
+
+  /** The file that sets the name, and the line where it does. */
+  placeOf(name: string): string {
+    const { mainCf, oldEntries } = this.#source;
+    const entry = mainCf.entries.get(name) ?? oldEntries.get(name);
+    return entry === undefined ? mainCf.path : `${mainCf.path}, line ${entry.line}`;
   }
 
   /** Where a value comes from, for messages: `main.cf, line 3: name = value`. */

@@ -32,8 +32,11 @@ interface Files {
   /** Values that main.cf sets, by name. */
   readonly main: ReadonlyMap<string, string>;
   readonly mainPath: string;
+  /** Where a setting stands, for messages; the path alone where it is left out. */
+  readonly placeInMain?: (name: string) => string;
   readonly master: readonly MasterEntry[];
   readonly masterPath: string;
+  readonly placeInMaster?: (entry: MasterEntry) => string;
 }
 
 /** Set by each process for itself. */
@@ -50,6 +53,8 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 /** Finds out what every name in both files is for. */
 export function nameUse(files: Files): NameUse {
   const { main, mainPath, master, masterPath } = files;
+  const inMain = files.placeInMain ?? (() => mainPath);
+  const inMaster = files.placeInMaster ?? (() => masterPath);
   const ofServices = serviceParameters(master);
   const mainSettings = [...main].sort(byName);
   const isKnown = (name: string): boolean => isBuiltIn(name) || ofServices.has(name);
@@ -59,24 +64,25 @@ export function nameUse(files: Files): NameUse {
   const referredByMain = new Set<string>();
   const setByMaster = new Set(master.flatMap(({ overrides }) => [...overrides.keys()]));
   for (const [name, value] of mainSettings) {
-    if (readOnlyNames.has(name)) wrongInMain.push(`${mainPath}: read-only parameter assignment: ${name}=${value}`);
+    if (readOnlyNames.has(name)) wrongInMain.push(`${inMain(name)}: read-only parameter assignment: ${name}=${value}`);
     const references = namesIn(value, { functions, comparisons });
     if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
     for (const reference of references) {
       referredByMain.add(reference);
       if (!main.has(reference) && !isKnown(reference) && !setByMaster.has(reference))
-        wrongInMain.push(`${mainPath}: undefined parameter: ${reference}`);
+        wrongInMain.push(`${inMain(name)}: undefined parameter: ${reference}`);
     }
   }
 
   const unusedInMaster: [string, string][] = [];
   const deprecatedInMaster: [string, string][] = [];
   const usedByMaster = new Set<string>();
-  for (const { overrides } of master) {
+  for (const entry of master) {
+    const { overrides } = entry;
     const local = new Set<string>();
     for (const [name, value] of overrides) {
       if (readOnlyNames.has(name))
-        wrongInMaster.push(`${masterPath}: read-only parameter assignment: ${name}=${value}`);
+        wrongInMaster.push(`${inMaster(entry)}: read-only parameter assignment: ${name}=${value}`);
       const references = namesIn(value, { functions, comparisons });
       if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
       references.push(...databaseParameterNames(value, () => {}).filter((one) => overrides.has(one) || main.has(one)));
@@ -85,15 +91,15 @@ export function nameUse(files: Files): NameUse {
         else {
           usedByMaster.add(reference);
           if (!main.has(reference) && !isKnown(reference))
-            wrongInMaster.push(`${masterPath}: undefined parameter: ${reference}`);
+            wrongInMaster.push(`${inMaster(entry)}: undefined parameter: ${reference}`);
         }
       }
     }
     for (const [name, value] of overrides) {
       const deprecation = deprecationOf(name);
-      if (deprecation !== undefined) deprecatedInMaster.push([name, `${masterPath}: ${deprecation}`]);
+      if (deprecation !== undefined) deprecatedInMaster.push([name, `${inMaster(entry)}: ${deprecation}`]);
       if (!isKnown(name) && !isRemovedName(name) && !local.has(name) && !referredByMain.has(name))
-        unusedInMaster.push([name, `${masterPath}: unused parameter: ${name}=${value}`]);
+        unusedInMaster.push([name, `${inMaster(entry)}: unused parameter: ${name}=${value}`]);
     }
   }
 
@@ -107,10 +113,10 @@ export function nameUse(files: Files): NameUse {
     userDefined,
     mainCf: {
       wrong: wrongInMain,
-      unused: unusedInMain.map(([name, value]) => `${mainPath}: unused parameter: ${name}=${value}`),
+      unused: unusedInMain.map(([name, value]) => `${inMain(name)}: unused parameter: ${name}=${value}`),
       deprecated: mainSettings.flatMap(([name]) => {
         const deprecation = deprecationOf(name);
-        return deprecation === undefined ? [] : [`${mainPath}: ${deprecation}`];
+        return deprecation === undefined ? [] : [`${inMain(name)}: ${deprecation}`];
       }),
     },
     masterCf: {

@@ -7,6 +7,7 @@ import type { Configuration } from '../config/settings.ts';
 import type { ContentReader } from '../queue/content.ts';
 import type { EntryReader } from '../queue/entry-reader.ts';
 import type { Log } from '../util/log.ts';
+import type { Attempts } from './attempts.ts';
 import type { Metrics } from './metrics.ts';
 import type { Stores } from './stores.ts';
 import type { Tracing } from './tracing.ts';
@@ -31,6 +32,8 @@ export interface ServiceContext {
   readonly configuration: Configuration;
   /** Most sessions or deliveries at once: maxproc of the entry, default_process_limit where it says `-`. */
   readonly processLimit: number;
+  /** Seconds between wake-ups: the column of the entry; 0 for none. */
+  readonly wakeup?: number;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -38,6 +41,8 @@ export interface ServiceContext {
   readonly stores: Stores;
   readonly content: ContentReader;
   readonly entries: EntryReader;
+  /** What a delivery agent of this name knows of attempts, also of those that its predecessor before a reload makes. */
+  readonly attempts?: Attempts;
   /** Aborted when no new work is to be taken: finish what is under way. */
   readonly draining: AbortSignal;
   /** Aborted when the grace period is over: let go of everything. */

@@ -109,7 +109,7 @@ export function deliveryAgent(table: DeliveryAgentTable): ServiceDefinition {
 class Agent {
   readonly #context: ServiceContext;
   readonly #handler: DeliveryHandler;
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   readonly #turns: Turns;
   readonly #settings: ReportSettings;
   readonly #counters: ReportCounters;
@@ -119,6 +119,7 @@ class Agent {
   constructor(context: ServiceContext, handler: DeliveryHandler) {
     this.#context = context;
     this.#handler = handler;
+    this.#attempts = context.attempts ?? new Attempts();
     this.#turns = new Turns(context.processLimit > 0 ? context.processLimit : Number.POSITIVE_INFINITY);
     this.#settings = reportSettings(context);
     this.#counters = reportCounters(context);

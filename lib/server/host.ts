@@ -1,9 +1,15 @@
 /**
  * A process, or a thread, that runs services: it makes each one's context from its master.cf entry, starts them, answers
- * their calls, serves health and metrics, and drains them in the reverse order.
+ * their calls, reloads and drains them.
  *
- * Draining: `draining` tells every service to take nothing new; each is then released, the last one started first, and
- * after the grace period `signal` makes them let go.
+ * Draining: `draining` tells a service to take nothing new; each is then released, the last one started first, and after
+ * the grace period `signal` makes them let go.
+ *
+ * Reloading: every service is opened a second time with the next configuration; only when all of them have been opened do
+ * calls and connections go to the new instances. The old ones finish what is under way, with the settings that it began
+ * with. Where one cannot be opened, those that were are released, and everything stays as it was.
+ *
+ * Logs what goes wrong while a service is released.
  */
 
 import { Registry, type RemoteTransport } from '../clients/registry.ts';
@@ -11,9 +17,13 @@ import type { MasterEntry } from '../config/master-cf.ts';
 import type { Configuration } from '../config/settings.ts';
 import { createContentReader } from '../queue/content.ts';
 import { createEntryReader } from '../queue/entry-reader.ts';
+import { FatalError } from '../util/errors.ts';
 import { createLog, type Log } from '../util/log.ts';
+import { Attempts } from './attempts.ts';
 import type { ServiceContext } from './context.ts';
 import { endpoints } from './endpoints.ts';
+import { Listeners } from './listeners.ts';
+import { kindsOf, LiveImplementation } from './live-implementation.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { OpenStores } from './open-stores.ts';
 import type { Implementation, RunningService, ServiceDefinition } from './service.ts';
@@ -45,9 +55,61 @@ export interface HostOptions {
   readonly reusePort?: boolean;
   /** Milliseconds from the beginning of the drain until services must let go. */
   readonly grace?: number;
+  /** Makes a service callable from outside the process, for as long as it runs. */
+  readonly expose?: (entry: MasterEntry, implementation: Implementation) => Promise<AsyncDisposable | undefined>;
+}
+
+/** An entry of master.cf and the service that it names. */
+export interface ServiceToRun {
+  readonly entry: MasterEntry;
+  readonly definition: ServiceDefinition;
+}
+
+/** Services that have been opened for a reload and wait for the word. Disposing before `commit` takes them back. */
+export interface PreparedReload extends AsyncDisposable {
+  commit(): void;
 }
 
 const DEFAULT_GRACE = 10_000;
+/** Milliseconds for which sessions and deliveries go on after a reload: as long as Postfix's daemon_timeout lets them. */
+const RELOAD_GRACE = 18_000_000;
+
+/** What stays the same while instances of a service follow each other. */
+interface Place {
+  readonly live: LiveImplementation;
+  readonly exposed: AsyncDisposable | undefined;
+  readonly attempts: Attempts;
+}
+
+/** One service, running under one configuration. */
+interface Instance extends ServiceToRun {
+  readonly key: string;
+  readonly configuration: Configuration;
+  readonly service: RunningService;
+  readonly place: Place;
+  readonly draining: AbortController;
+  readonly end: AbortController;
+}
+
+const keyOf = ({ name, type }: MasterEntry): string => `${name}/${type}`;
+
+function transportNames(configuration: Configuration): Set<string> {
+  return new Set(
+    configuration.master
+      .filter((entry) => entry.type === 'unix' && DELIVERY_AGENTS.has(entry.command))
+      .map((entry) => entry.name),
+  );
+}
+
+/** Does the entry ask for another process, or do the parameters of the service differ? */
+function isChanged(old: Instance, { entry, definition }: ServiceToRun, configuration: Configuration): boolean {
+  const plain = ({ fields, arguments: words }: MasterEntry): string => JSON.stringify([fields, words]);
+  const before = old.configuration.ofEntry(old.entry);
+  const after = configuration.ofEntry(entry);
+  return (
+    plain(old.entry) !== plain(entry) || definition.parameters.some((name) => before.text(name) !== after.text(name))
+  );
+}
 
 export class ServiceHost implements AsyncDisposable {
   readonly metrics: Metrics = createMetrics();
@@ -55,81 +117,216 @@ export class ServiceHost implements AsyncDisposable {
   readonly stores: OpenStores;
   readonly log: Log;
   readonly #options: HostOptions;
-  readonly #running: { name: string; service: RunningService }[] = [];
+  readonly #listeners = new Listeners();
   readonly #draining = new AbortController();
-  readonly #end = new AbortController();
+  /** Instances of earlier configurations that finish what they began, and when they have. */
+  readonly #retiring = new Map<Instance, Promise<void>>();
+  #configuration: Configuration;
+  #transports: ReadonlySet<string>;
+  /** In the order of their start. */
+  #running = new Map<string, Instance>();
 
   constructor(options: HostOptions) {
     this.#options = options;
     const { configuration, remote } = options;
-    const transports = new Set(
-      configuration.master
-        .filter((entry) => entry.type === 'unix' && DELIVERY_AGENTS.has(entry.command))
-        .map((entry) => entry.name),
-    );
-    this.clients = new Registry({ remote, isTransport: (name) => transports.has(name) });
+    this.#configuration = configuration;
+    this.#transports = transportNames(configuration);
+    this.clients = new Registry({ remote, isTransport: (name) => this.#transports.has(name) });
     this.log = serviceLog(configuration, 'master', false);
     this.stores = new OpenStores(configuration, this.log, this.#draining.signal);
   }
 
-  /** Aborted when the grace period of a drain is over. */
-  get ended(): AbortSignal {
-    return this.#end.signal;
+  get configuration(): Configuration {
+    return this.#configuration;
   }
 
-  #context(entry: MasterEntry): ServiceContext {
-    const { tracing } = this.#options;
-    const configuration = this.#options.configuration.ofEntry(entry);
+  #context(
+    configuration: Configuration,
+    entry: MasterEntry,
+    instance: Omit<Instance, 'service' | 'place'>,
+    attempts: Attempts,
+  ): ServiceContext {
     const context: ServiceContext & Partial<ListeningContext> = {
       name: entry.name,
       argv: entry.commandArguments,
       configuration,
       processLimit: (entry.maxproc ?? configuration.integer('default_process_limit')) || Number.MAX_SAFE_INTEGER,
+      wakeup: entry.wakeup,
       log: serviceLog(configuration, entry.command, entry.verbose > 0),
       metrics: this.metrics,
-      tracing,
+      tracing: this.#options.tracing,
       clients: this.clients,
       stores: this.stores,
       content: createContentReader(() => this.stores.nats()),
       entries: createEntryReader(() => this.stores.nats()),
-      draining: this.#draining.signal,
-      signal: this.#end.signal,
+      attempts,
+      draining: instance.draining.signal,
+      signal: instance.end.signal,
       ...(entry.type === 'inet'
-        ? { endpoints: endpoints(configuration, entry), reusePort: this.#options.reusePort ?? false }
+        ? {
+            endpoints: endpoints(configuration, entry),
+            reusePort: this.#options.reusePort ?? false,
+            listeners: this.#listeners,
+          }
         : {}),
     };
     return context;
   }
 
+  async #open(toRun: ServiceToRun, configuration: Configuration): Promise<Instance> {
+    const { entry, definition } = toRun;
+    const key = keyOf(entry);
+    const old = this.#running.get(key)?.place;
+    const bare = { ...toRun, key, configuration, draining: new AbortController(), end: new AbortController() };
+    const attempts = old?.attempts ?? new Attempts();
+    const service = await definition.start(this.#context(configuration.ofEntry(entry), entry, bare, attempts));
+    try {
+      const place = old ?? (await this.#newPlace(entry, service, attempts));
+      const [before, after] = [place.live.implementation, service.implementation].map((one) => kindsOf(one).join(' '));
+      if (before !== after)
+        throw new FatalError(
+          `${configuration.directory}/master.cf, line ${entry.line}: service ${entry.name}: ${entry.command} answers other calls than the daemon before: restart`,
+        );
+      return { ...bare, service, place };
+    } catch (error) {
+      await this.#release({ ...bare, service });
+      throw error;
+    }
+  }
+
+  async #newPlace(entry: MasterEntry, service: RunningService, attempts: Attempts): Promise<Place> {
+    const live = new LiveImplementation(service.implementation);
+    const exposed = await this.#options.expose?.(entry, live.implementation);
+    return { live, exposed, attempts };
+  }
+
   /** Starts the service of an entry; calls of other services find it under the entry's name. */
-  async start(entry: MasterEntry, definition: ServiceDefinition): Promise<Implementation> {
-    const service = await definition.start(this.#context(entry));
-    this.#running.push({ name: entry.name, service });
-    this.clients.register(entry.name, service.implementation);
-    return service.implementation;
+  async start(entry: MasterEntry, definition: ServiceDefinition): Promise<void> {
+    const instance = await this.#open({ entry, definition }, this.#configuration);
+    this.#running.set(instance.key, instance);
+    this.#register(instance);
+  }
+
+  #register({ entry, place }: Instance): void {
+    const { implementation } = place.live;
+    if (kindsOf(implementation).length > 0) this.clients.register(entry.name, implementation);
+  }
+
+  /**
+   * Opens the services of another configuration, in their order; those that keep their state in memory, and for which
+   * nothing changes, go on. Throws FatalError, and leaves everything as it is, where one cannot be opened.
+   */
+  async prepare(configuration: Configuration, services: readonly ServiceToRun[]): Promise<PreparedReload> {
+    const next = new Map<string, Instance>();
+    const opened: Instance[] = [];
+    const takeBack = async (): Promise<void> => {
+      for (const instance of opened.splice(0).reverse()) await this.#takeBack(instance);
+    };
+    try {
+      for (const toRun of services) {
+        const old = this.#running.get(keyOf(toRun.entry));
+        const keeps =
+          old !== undefined && toRun.definition.keepsState === true && !isChanged(old, toRun, configuration);
+        const instance = keeps ? old : await this.#open(toRun, configuration);
+        if (!keeps) opened.push(instance);
+        next.set(instance.key, instance);
+      }
+    } catch (error) {
+      await takeBack();
+      throw error;
+    }
+    return {
+      commit: () => {
+        opened.length = 0;
+        this.#commit(configuration, next);
+      },
+      [Symbol.asyncDispose]: takeBack,
+    };
+  }
+
+  async #takeBack(instance: Instance): Promise<void> {
+    instance.draining.abort();
+    if (this.#running.get(instance.key)?.place !== instance.place)
+      await instance.place.exposed?.[Symbol.asyncDispose]();
+    await this.#release(instance);
+  }
+
+  #commit(configuration: Configuration, next: Map<string, Instance>): void {
+    const before = this.#running;
+    this.#configuration = configuration;
+    this.#transports = transportNames(configuration);
+    this.#running = next;
+    for (const instance of next.values()) {
+      const old = before.get(instance.key);
+      if (old === instance) continue;
+      instance.service.takeOver?.();
+      if (old === undefined) this.#register(instance);
+      else this.#retire(old, instance.place.live.replace(instance.service.implementation));
+    }
+    for (const old of before.values()) {
+      if (next.has(old.key)) continue;
+      this.clients.unregister(old.entry.name, old.place.live.implementation);
+      const closed = Promise.resolve(old.place.exposed?.[Symbol.asyncDispose]());
+      this.#retire(
+        old,
+        closed.then(() => old.place.live.replace({})),
+      );
+    }
+  }
+
+  /** Lets an instance finish; `answered` resolves when no call to it is under way. */
+  #retire(instance: Instance, answered: Promise<void>): void {
+    instance.draining.abort();
+    const grace = setTimeout(() => instance.end.abort(), RELOAD_GRACE);
+    grace.unref();
+    const ended = new Promise<void>((resolve) =>
+      instance.end.signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    const finish = async (): Promise<void> => {
+      await Promise.race([answered, ended]);
+      await this.#release(instance);
+      clearTimeout(grace);
+      this.#retiring.delete(instance);
+    };
+    this.#retiring.set(instance, finish());
+  }
+
+  /** Disposes of an instance and says where that fails. */
+  async #release({ entry, service, end }: Omit<Instance, 'place'>): Promise<void> {
+    try {
+      await service[Symbol.asyncDispose]();
+    } catch (error) {
+      this.log.error(`${entry.name}: while stopping: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    end.abort();
+  }
+
+  /** What answers calls to the service of that name. */
+  implementation(name: string): Implementation | undefined {
+    return this.clients.local(name);
   }
 
   /** Names of the services that would not do their work at present. */
   async notReady(): Promise<string[]> {
     if (this.#draining.signal.aborted) return ['draining'];
     const states = await Promise.all(
-      this.#running.map(async ({ name, service }) => ((await service.ready()) ? [] : [name])),
+      [...this.#running.values()].map(async ({ entry, service }) => ((await service.ready()) ? [] : [entry.name])),
     );
     return states.flat();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining.abort();
-    const timer = setTimeout(() => this.#end.abort(), this.#options.grace ?? DEFAULT_GRACE);
-    for (const { name, service } of this.#running.splice(0).reverse()) {
-      try {
-        await service[Symbol.asyncDispose]();
-      } catch (error) {
-        this.log.error(`${name}: while stopping: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    }
+    const running = [...this.#running.values()];
+    for (const { draining } of running) draining.abort();
+    const timer = setTimeout(() => {
+      for (const { end } of [...running, ...this.#retiring.keys()]) end.abort();
+    }, this.#options.grace ?? DEFAULT_GRACE);
+    await Promise.all(running.map(({ place }) => place.exposed?.[Symbol.asyncDispose]()));
+    for (const instance of running.reverse()) await this.#release(instance);
+    await Promise.all(this.#retiring.values());
     clearTimeout(timer);
-    this.#end.abort();
+    this.#running.clear();
     await this.stores[Symbol.asyncDispose]();
     await this.#options.tracing.shutdown();
   }

@@ -9,6 +9,7 @@ import type { Implementation, RunningService, ServiceDefinition } from './servic
 export interface RpcServerTable {
   readonly name: string;
   readonly parameters: readonly string[];
+  readonly keepsState?: boolean;
   /** Makes the implementation. Throws FatalError where it cannot. */
   open(
     context: ServiceContext,
@@ -20,6 +21,7 @@ export function rpcServer(table: RpcServerTable): ServiceDefinition {
     name: table.name,
     skeleton: 'rpcServer',
     parameters: table.parameters,
+    keepsState: table.keepsState ?? false,
     async start(context: ServiceContext): Promise<RunningService> {
       const implementation = await table.open(context);
       return {

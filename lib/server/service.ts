@@ -19,6 +19,8 @@ export interface RunningService extends AsyncDisposable {
   readonly implementation: Implementation;
   /** True where the service would do its work at present; /readyz asks. */
   ready(): boolean | Promise<boolean>;
+  /** Called when all services of a reload have started: what its predecessor still has of the outside comes here. */
+  takeOver?(): void;
 }
 
 export interface ServiceDefinition {
@@ -27,5 +29,7 @@ export interface ServiceDefinition {
   readonly skeleton: 'tcpServer' | 'rpcServer' | 'queueWorker' | 'soloWorker';
   /** main.cf parameters that it reads. */
   readonly parameters: readonly string[];
+  /** Its state is in memory: over a reload that changes none of its parameters it goes on as it is. */
+  readonly keepsState?: boolean;
   start(context: ServiceContext): Promise<RunningService>;
 }

@@ -1,19 +1,17 @@
 /**
  * The skeleton of services that listen for clients: smtpd. It opens the listeners of the master.cf entry (an endpoint of
  * inet_interfaces and a port), counts sessions against the process limit, and drains: when `draining` is aborted the
- * listeners close, and what is under way ends by itself or with `signal`.
+ * listeners close, unless the service's successor after a reload has taken them over, and what is under way ends by itself
+ * or with `signal`.
  *
  * Logs `connect`-level trouble only; sessions log themselves.
  */
-import { createServer, type Server, type Socket } from 'node:net';
-import { EX, FatalError } from '../util/errors.ts';
+import type { Socket } from 'node:net';
 import type { ServiceContext } from './context.ts';
+import { type Endpoint, type ListenerClaim, Listeners } from './listeners.ts';
 import type { RunningService, ServiceDefinition } from './service.ts';
 
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
+export type { Endpoint };
 
 export interface TcpHandler extends Partial<AsyncDisposable> {
   /** Serves one connection; resolves when it is over, and never rejects for what a client does. */
@@ -32,25 +30,8 @@ export interface ListeningContext extends ServiceContext {
   readonly endpoints: readonly Endpoint[];
   /** Several threads listen on the same port, and the kernel spreads connections over them. */
   readonly reusePort?: boolean;
-}
-
-async function listen(server: Server, endpoint: Endpoint, reusePort: boolean, name: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen({ host: endpoint.host, port: endpoint.port, backlog: 4096, reusePort }, resolve);
-  try {
-    await promise;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why =
-      code === 'EADDRINUSE' ? 'the port is taken: stop what listens there, or choose another port' : String(error);
-    throw new FatalError(`${name}: cannot listen on ${endpoint.host}:${endpoint.port}: ${why}`, {
-      cause: error,
-      exitCode: EX.OSERR,
-    });
-  } finally {
-    server.off('error', reject);
-  }
+  /** The listening sockets of the process; those of the service alone where they are left out. */
+  readonly listeners?: Listeners;
 }
 
 export function tcpServer(table: TcpServerTable): ServiceDefinition {
@@ -86,16 +67,21 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
         else serve(socket);
       };
 
-      const servers: Server[] = [];
-      for (const endpoint of context.endpoints) {
-        const server = createServer({ noDelay: true, pauseOnConnect: false, allowHalfOpen: true }, accept);
-        await listen(server, endpoint, context.reusePort ?? false, context.name);
-        servers.push(server);
-      }
+      const listeners = context.listeners ?? new Listeners();
+      const claims: ListenerClaim[] = [];
+      // Clients that wait for their turn keep it where a successor serves those that come after them.
       const close = (): void => {
-        for (const server of servers) server.close();
-        for (const socket of waiting.splice(0)) socket.destroy();
+        const closed = claims.splice(0).map((claim) => claim.release());
+        if (closed.includes(true)) for (const socket of waiting.splice(0)) socket.destroy();
       };
+      try {
+        for (const endpoint of context.endpoints)
+          claims.push(await listeners.claim(endpoint, context.reusePort ?? false, context.name, accept));
+      } catch (error) {
+        close();
+        await handler[Symbol.asyncDispose]?.();
+        throw error;
+      }
       context.draining.addEventListener('abort', close, { once: true });
       const cut = (): void => {
         for (const socket of sockets) socket.destroy();
@@ -104,10 +90,13 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
 
       return {
         implementation: {},
+        takeOver: () => {
+          for (const claim of claims) claim.takeOver();
+        },
         ready: () => !context.draining.aborted && (handler.ready?.() ?? true),
         [Symbol.asyncDispose]: async () => {
           close();
-          await Promise.allSettled(sessions);
+          while (sessions.size > 0) await Promise.allSettled(sessions);
           await handler[Symbol.asyncDispose]?.();
         },
       };

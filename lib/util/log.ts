@@ -65,7 +65,8 @@ function writeAll(text: string): void {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      else if (code === 'EPIPE') return;
+      // Nobody reads: the reader has gone, or the terminal.
+      else if (code === 'EPIPE' || code === 'EIO') return;
       else throw error;
     }
   }

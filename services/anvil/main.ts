@@ -6,7 +6,8 @@
  * auth give a rate; newtls_report, auth_report and lookup give what is known without counting; disconnect gives nothing.
  * An event that is not known counts for nothing.
  *
- * State is in memory only, as in Postfix, and bounded: 500,000 clients. A replica that starts anew counts from zero.
+ * State is in memory only, as in Postfix, and bounded: 500,000 clients. A replica that starts anew counts from
+ * zero; a reload that leaves its parameters as they are does not.
  *
  * Logs the largest values each anvil_status_update_time and at the end (`statistics: max …`).
  * @see anvil(8), TUNING_README
@@ -31,6 +32,7 @@ const REPORTED: ReadonlyMap<string, RateKind> = new Map([
 export const service = rpcServer({
   name: 'anvil',
   parameters: ['anvil_rate_time_unit', 'anvil_status_update_time'],
+  keepsState: true,
   async open({ configuration, log }) {
     const timeUnit = configuration.seconds('anvil_rate_time_unit');
     const counts = new Counts({

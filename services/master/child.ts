@@ -111,6 +111,20 @@ export class Child implements AsyncDisposable {
     this.#process?.kill(signal);
   }
 
+  /** Ends it at once. */
+  async abort(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await this.#running;
+    this.#removePidFile();
+  }
+
+  #removePidFile(): void {
+    if (this.#options.pidFile !== undefined) rmSync(this.#options.pidFile, { force: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     const child = this.#process;
@@ -119,6 +133,6 @@ export class Child implements AsyncDisposable {
     child.kill(this.#options.stopSignal ?? 'SIGTERM');
     await this.#running;
     clearTimeout(timer);
-    if (this.#options.pidFile !== undefined) rmSync(this.#options.pidFile, { force: true });
+    this.#removePidFile();
   }
 }

@@ -71,6 +71,8 @@ async function ready(instance: Instance, child: Child): Promise<string> {
   const deadline = Date.now() + 60_000;
   for (;;) {
     const client = new pg.Client({ connectionString: url('postgres'), connectionTimeoutMillis: 2000 });
+    // What breaks between two statements is seen by the next one.
+    client.on('error', () => undefined);
     try {
       await client.connect();
       const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [USER]);

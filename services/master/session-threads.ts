@@ -11,17 +11,28 @@ import { FatalError } from '../../lib/util/errors.ts';
 export interface ThreadData {
   readonly configDirectory: string;
   readonly parameters: ReadonlyMap<string, string>;
+  /** "NAME/TYPE" of the entries that it runs, in the order of their start. */
   readonly services: readonly string[];
   readonly reusePort: boolean;
   readonly port: MessagePort;
 }
 
 /** What the main thread asks of a thread. */
-export type ThreadRequest = { readonly kind: 'metrics' | 'not-ready' | 'drain' };
+export type ThreadQuestion =
+  | { readonly kind: 'metrics' | 'not-ready' | 'drain' }
+  /** Opens the services with the files as they are; `commit` or `take-back` follows. */
+  | {
+      readonly kind: 'prepare';
+      readonly parameters: ReadonlyMap<string, string>;
+      readonly services: readonly string[];
+    }
+  | { readonly kind: 'commit' | 'take-back' };
+export type ThreadRequest = ThreadQuestion & { readonly id: number };
 export type ThreadAnswer =
   | { readonly kind: 'started' }
   | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'answer'; readonly value: unknown };
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
 
 export interface ThreadOptions {
   readonly file: URL;
@@ -36,7 +47,8 @@ export interface ThreadOptions {
 class SessionThread {
   readonly #worker: Worker;
   readonly ended: Promise<never>;
-  #answers: ((value: unknown) => void)[] = [];
+  readonly #questions = new Map<number, PromiseWithResolvers<unknown>>();
+  #lastId = 0;
   #stopping = false;
 
   constructor(options: ThreadOptions) {
@@ -65,21 +77,35 @@ class SessionThread {
     this.#worker.on('message', (message: ThreadAnswer) => {
       if (message.kind === 'started') resolve();
       else if (message.kind === 'failed') reject(new FatalError(message.message));
-      else this.#answers.shift()?.(message.value);
+      else this.#answered(message);
     });
     await Promise.race([promise, this.ended]);
   }
 
-  ask(request: ThreadRequest): Promise<unknown> {
-    return new Promise((resolve) => {
-      this.#answers.push(resolve);
-      this.#worker.postMessage(request);
-    });
+  #answered(answer: Extract<ThreadAnswer, { readonly id: number }>): void {
+    const question = this.#questions.get(answer.id);
+    this.#questions.delete(answer.id);
+    if (answer.kind === 'answer') question?.resolve(answer.value);
+    else question?.reject(new FatalError(answer.message));
+  }
+
+  /** Rejects with FatalError where the thread says why it cannot. */
+  ask(question: ThreadQuestion): Promise<unknown> {
+    const waiting = Promise.withResolvers<unknown>();
+    const id = ++this.#lastId;
+    this.#questions.set(id, waiting);
+    this.#worker.postMessage({ ...question, id } satisfies ThreadRequest);
+    return waiting.promise;
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.race([this.ask({ kind: 'drain' }), this.ended.catch(() => undefined)]);
+    await Promise.race([this.ask({ kind: 'drain' }), this.ended]).catch(() => undefined);
+    await this.terminate();
+  }
+
+  async terminate(): Promise<void> {
+    this.#stopping = true;
     await this.#worker.terminate();
   }
 }
@@ -94,7 +120,12 @@ export class SessionThreads implements AsyncDisposable {
   /** Starts them all; rejects with FatalError when one cannot start. */
   static async start(options: ThreadOptions): Promise<SessionThreads> {
     const threads = Array.from({ length: options.count }, () => new SessionThread(options));
-    await Promise.all(threads.map((thread) => thread.started()));
+    try {
+      await Promise.all(threads.map((thread) => thread.started()));
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.terminate()));
+      throw error;
+    }
     return new SessionThreads(threads);
   }
 
@@ -103,14 +134,43 @@ export class SessionThreads implements AsyncDisposable {
     return Promise.race(this.#threads.map((thread) => thread.ended));
   }
 
+  #askAll(question: ThreadQuestion): Promise<unknown[]> {
+    return Promise.all(this.#threads.map((thread) => thread.ask(question)));
+  }
+
   async notReady(): Promise<string[]> {
-    const answers = await Promise.all(this.#threads.map((thread) => thread.ask({ kind: 'not-ready' })));
-    return answers.flatMap((answer) => answer as string[]);
+    return (await this.#askAll({ kind: 'not-ready' })).flatMap((answer) => answer as string[]);
   }
 
   /** The metrics of each thread, as prom-client's JSON. */
   metrics(): Promise<unknown[]> {
-    return Promise.all(this.#threads.map((thread) => thread.ask({ kind: 'metrics' })));
+    return this.#askAll({ kind: 'metrics' });
+  }
+
+  /** Opens the services anew in every thread. Rejects with FatalError, and takes back, where one thread cannot. */
+  async prepare(
+    parameters: ReadonlyMap<string, string>,
+    services: readonly string[],
+  ): Promise<{ commit(): Promise<void> } & AsyncDisposable> {
+    let open = true;
+    const takeBack = async (): Promise<void> => {
+      if (open) await this.#askAll({ kind: 'take-back' });
+      open = false;
+    };
+    const question = { kind: 'prepare', parameters, services } as const;
+    const outcomes = await Promise.allSettled(this.#threads.map((thread) => thread.ask(question)));
+    const refusal = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (refusal !== undefined) {
+      await takeBack();
+      throw refusal.reason;
+    }
+    return {
+      commit: async () => {
+        open = false;
+        await this.#askAll({ kind: 'commit' });
+      },
+      [Symbol.asyncDispose]: takeBack,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

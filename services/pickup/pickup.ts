@@ -20,7 +20,7 @@ import { ACK_WAIT, type Maildrop } from './maildrop.ts';
 import { refusalNotice, refusalOf } from './refusal.ts';
 import type { PickupSettings } from './settings.ts';
 
-/** Milliseconds until an entry that could not be handed on comes again; doubled each time. */
+/** Milliseconds until an entry that could not be handed on comes again; doubled each time, up to the entry's wake-up time. */
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 60_000;
 const HEADER_LIMIT = 65_536;
@@ -47,18 +47,24 @@ export class Pickup {
       const last = readLastPart(asBuffer(message.data));
       const entry = await readEntry(entryBytes(last, this.#maildrop.earlierParts(message.subject, last)));
       if (await this.#handOn(message, entry, last)) await this.#maildrop.remove(message, last.partsBefore);
-      else message.nak(waitBefore(message.info.deliveryCount));
+      else message.nak(this.#waitBefore(message.info.deliveryCount));
     } catch (error) {
       if (error instanceof MaildropDamaged) {
         log.warning(`maildrop entry ${message.seq}: ${error.message}: set aside in stream MAILDROP_CORRUPT`);
         await this.#maildrop.setAside(message);
       } else if (error instanceof Unavailable || signal.aborted) {
         if (!signal.aborted) log.warning(`maildrop entry ${message.seq}: ${error}; it is tried again`);
-        message.nak(waitBefore(message.info.deliveryCount));
+        message.nak(this.#waitBefore(message.info.deliveryCount));
       } else throw error;
     } finally {
       clearInterval(alive);
     }
+  }
+
+  /** Postfix's pickup looks again at each wake-up: that is the longest time that an entry waits here. */
+  #waitBefore(deliveryCount: number): number {
+    const longest = (this.#context.wakeup ?? 0) * 1000 || LONGEST_WAIT;
+    return Math.min(FIRST_WAIT * 2 ** Math.min(deliveryCount - 1, 10), longest);
   }
 
   /** True where the entry is done with. */
@@ -137,8 +143,4 @@ function asBuffer(data: Uint8Array): Buffer {
 /** In the log, or thrown away by a rule. */
 function isDone({ status }: SubmitReply): boolean {
   return status === SubmitStatus.QUEUED || status === SubmitStatus.DISCARDED;
-}
-
-function waitBefore(deliveryCount: number): number {
-  return Math.min(FIRST_WAIT * 2 ** Math.min(deliveryCount - 1, 10), LONGEST_WAIT);
 }

@@ -1,0 +1,129 @@
+/**
+ * Each service of an instance a process of its own; they find each other's sockets by name. A reload starts processes for
+ * entries that are new, ends those of entries that are gone, and tells the others to read the configuration again: what
+ * goes wrong in one of them it logs itself.
+ */
+import { join } from 'node:path';
+import type { MasterEntry } from '../../lib/config/master-cf.ts';
+import type { Configuration } from '../../lib/config/settings.ts';
+import { Child } from './child.ts';
+import { SERVICE_PID_FILE } from './leftover.ts';
+import { plan } from './plan.ts';
+import type { Shape, ShapeOptions } from './shape.ts';
+
+/** A child with one of these ended because of its configuration: starting it again would not help. */
+const FINAL_STATUSES: ReadonlySet<number> = new Set([64, 78]);
+/** Milliseconds that a process has to drain. */
+const GRACE = 15_000;
+
+/** An entry with another daemon is another process. */
+const keyOf = ({ name, type, command }: MasterEntry): string => `${name}/${type} ${command}`;
+
+interface Service {
+  readonly name: string;
+  /** "NAME/TYPE" */
+  readonly service: string;
+  readonly child: Child;
+  /** Its place among the ports for health and metrics. */
+  readonly index: number;
+}
+
+export class Processes implements Shape {
+  readonly warnings: readonly string[];
+  readonly failed: Promise<never>;
+  readonly #options: ShapeOptions;
+  readonly #fail: (error: unknown) => void;
+  readonly #services = new Map<string, Service>();
+  /** Processes of entries that a reload took out, while they drain, by NAME/TYPE. */
+  readonly #leaving = new Map<string, Promise<void>>();
+
+  private constructor(options: ShapeOptions, warnings: readonly string[]) {
+    this.#options = options;
+    this.warnings = warnings;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.failed = promise;
+    this.#fail = reject;
+    promise.catch(() => undefined);
+  }
+
+  static start(
+    options: ShapeOptions,
+    configuration: Configuration,
+    parameters: ReadonlyMap<string, string>,
+  ): Processes {
+    const { main, warnings } = plan(configuration.master, new Set(options.services.keys()), false);
+    const processes = new Processes(options, warnings);
+    for (const entry of main) processes.#startOne(entry, configuration, parameters);
+    return processes;
+  }
+
+  get children(): ReadonlyMap<string, Child> {
+    return new Map([...this.#services.values()].map(({ name, child }) => [name, child]));
+  }
+
+  #startOne(entry: MasterEntry, configuration: Configuration, parameters: ReadonlyMap<string, string>): void {
+    const { configDirectory, instance, log, serviceCommand } = this.#options;
+    const [command = process.execPath, ...args] = serviceCommand;
+    const taken = new Set([...this.#services.values()].map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index += 1;
+    const environment: Record<string, string> = { MAIL_CONFIG: configDirectory };
+    for (const [name, value] of parameters) environment[name.toUpperCase()] = value;
+    const pidFile = `${entry.name.replaceAll('/', '_')}.${entry.type}${SERVICE_PID_FILE}`;
+    const service = `${entry.name}/${entry.type}`;
+    const name = entry.type === 'inet' ? `${entry.name}/inet` : entry.name;
+    const child = new Child({
+      name,
+      command,
+      arguments: [...args, entry.command, '--service', service],
+      environment: { ...environment, POSTFLEET_HTTP_LISTEN: httpListen(configuration, index) },
+      grace: GRACE,
+      log,
+      finalStatuses: FINAL_STATUSES,
+      pidFile: join(instance.runDirectory, pidFile),
+    });
+    child.failed.catch(this.#fail);
+    this.#services.set(keyOf(entry), { name, service, child, index });
+  }
+
+  async reload(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<readonly string[]> {
+    const { main, warnings } = plan(configuration.master, new Set(this.#options.services.keys()), false);
+    const wanted = new Map(main.map((entry) => [keyOf(entry), entry]));
+    for (const [key, service] of this.#services) {
+      if (wanted.has(key)) service.child.kill('SIGHUP');
+      else this.#end(key, service);
+    }
+    for (const [key, entry] of wanted) {
+      if (this.#services.has(key)) continue;
+      // With another daemon it listens where the one before does.
+      await this.#leaving.get(`${entry.name}/${entry.type}`);
+      this.#startOne(entry, configuration, parameters);
+    }
+    return warnings;
+  }
+
+  #end(key: string, { child, service }: Service): void {
+    this.#services.delete(key);
+    const ended = child[Symbol.asyncDispose]().finally(() => {
+      if (this.#leaving.get(service) === ended) this.#leaving.delete(service);
+    });
+    this.#leaving.set(service, ended);
+  }
+
+  async abort(): Promise<void> {
+    await Promise.all([...this.#services.values()].map(({ child }) => child.abort()));
+  }
+
+  /** Who takes mail in ends first, the delivery agents last. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { child } of [...this.#services.values()].reverse()) await child[Symbol.asyncDispose]();
+    await Promise.all(this.#leaving.values());
+  }
+}
+
+/** host:port for health and metrics of the process with that index; empty for none. */
+function httpListen(configuration: Configuration, index: number): string {
+  const http = configuration.text('postfleet_http_listen');
+  const colon = http.lastIndexOf(':');
+  return http === '' ? '' : `${http.slice(0, colon)}:${Number(http.slice(colon + 1)) + index}`;
+}
