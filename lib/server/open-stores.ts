@@ -93,8 +93,10 @@ async function openPostgres(url: string, log: Log, signal: AbortSignal, relaxed 
     keepAlive: true,
     ...(relaxed ? { max: 2, options: '-c synchronous_commit=off' } : {}),
   });
-  // A connection that breaks while idle is dropped by the pool; who needs one gets another, or the error.
+  // A connection that breaks while idle is dropped by the pool; who needs one gets another, or the error. One that breaks
+  // between two statements of whoever has it tells that one with the next statement.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   await patiently('Postgres', url, log, signal, async () => {
     const client = await pool.connect();
     client.release();
