@@ -15,7 +15,7 @@ export interface LoadOptions {
   readonly sessions: number;
   /** Messages a second, of all sessions, while nothing is in their way. */
   readonly rate: number;
-  /** While true, it goes at a fifth of that: kills come after so and so many messages, and must find some left. */
+  /** While true, it goes at a tenth of that: kills come after so and so many messages, and must find some left. */
   readonly isAhead?: () => boolean;
   readonly random: Random;
   readonly signal: AbortSignal;
@@ -88,7 +88,7 @@ export class Load {
       await this.#settle(next, next.attempts.length > before);
       const pause = (sessions * 1000) / rate;
       await delay(pause * (0.5 + random.next()), undefined, { signal }).catch(() => undefined);
-      if (isAhead?.() === true) await delay(4 * pause, undefined, { signal }).catch(() => undefined);
+      if (isAhead?.() === true) await delay(9 * pause, undefined, { signal }).catch(() => undefined);
     }
     close();
   }
