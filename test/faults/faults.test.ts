@@ -16,7 +16,7 @@ for (const shape of ['one', 'many'] as const) {
   }, async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'postfleet-faults-'));
     t.after(() => rmSync(directory, { recursive: true, force: true }));
-    const { records, takeovers } = await run({
+    const { records, takeovers, crashes } = await run({
       shape,
       directory,
       messages: 300,
@@ -29,6 +29,7 @@ for (const shape of ['one', 'many'] as const) {
     t.diagnostic(summary(verdict, records.kills.length));
     const unexplained = verdict.duplicates.filter(({ cause }) => cause === undefined);
     assert.deepEqual({ lost: verdict.lost, unexplained }, { lost: [], unexplained: [] });
+    assert.deepEqual(crashes, [], 'processes ended that nobody killed');
     assert.ok(passes(verdict));
     assert.equal(verdict.accepted + verdict.unknown, 300);
     assert.equal(records.kills.length, 4);

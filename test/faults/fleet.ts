@@ -36,6 +36,9 @@ export const KINDS: Readonly<Record<Shape, readonly string[]>> = {
   ],
 };
 
+/** What the log of master says when a child has ended by itself, and not because it was killed. */
+const CRASH = /"message":"(process \S+ ended: (?!signal SIGKILL)[^"]*)"/;
+
 async function waitFor(what: string, condition: () => boolean | Promise<boolean>, limit = START_LIMIT): Promise<void> {
   for (const deadline = Date.now() + limit; !(await condition()); await delay(25)) {
     if (Date.now() > deadline) throw new Error(`${what}: not within ${limit / 1000} seconds`);
@@ -79,6 +82,8 @@ export class Fleet implements AsyncDisposable {
   #secondQmgr: ChildProcess | undefined;
   #pool: pg.Pool | undefined;
   #stopping = false;
+  /** A master that ended by itself. */
+  #crashed: string | undefined;
   readonly #killAll = (): void => {
     for (const pid of this.#pids()) this.#signal(pid, 'SIGKILL');
   };
@@ -118,14 +123,16 @@ export class Fleet implements AsyncDisposable {
     const where = ['--var', this.state, '--port', String(this.port), '--config', configDirectory];
     const child = this.#spawn(['start', ...processes, ...where], { POSTFLEET_VAR: this.state });
     this.#master = child;
-    await waitFor('postfleet', async () => {
-      if (child.exitCode !== null) throw new Error(`postfleet did not start: see ${join(directory, 'mail.log')}`);
-      return this.#isReady();
+    child.once('exit', (code, signal) => {
+      if (!this.#stopping && signal !== 'SIGKILL')
+        this.#crashed = `master ended by itself, ${signal ?? `status ${code}`}: see ${join(directory, 'mail.log')}`;
     });
+    await waitFor('postfleet', () => this.#isReady());
   }
 
   /** Every process of the instance is up and would do its work. */
   async #isReady(): Promise<boolean> {
+    this.assertAlive();
     if (!(await connects(this.port))) return false;
     if (this.#options.shape === 'one') return answers(`http://127.0.0.1:${this.port + 4}/readyz`);
     const services = this.#services();
@@ -142,8 +149,20 @@ export class Fleet implements AsyncDisposable {
     return listen !== undefined && (listen === '' || (await answers(`http://${listen}/readyz`)));
   }
 
+  /** Throws where the master has ended by itself. */
+  assertAlive(): void {
+    if (this.#crashed !== undefined) throw new Error(this.#crashed);
+  }
+
+  /** Processes that ended by themselves, as master's log has it. */
+  crashes(): string[] {
+    const lines = readFileSync(join(this.#options.directory, 'mail.log'), 'utf8').split('\n');
+    return lines.flatMap((line) => CRASH.exec(line)?.[1] ?? []);
+  }
+
   /** The process of a kind as it is at the moment. */
   pid(kind: string): number | undefined {
+    this.assertAlive();
     if (kind === 'master' || kind === 'everything') return this.#alive(this.#master);
     if (kind === 'second qmgr') return this.#alive(this.#secondQmgr);
     const master = this.#alive(this.#master);

@@ -32,6 +32,8 @@ export interface RunOptions {
 export interface RunResult {
   readonly records: Records;
   readonly takeovers: readonly Takeover[];
+  /** Processes that ended by themselves. */
+  readonly crashes: readonly string[];
 }
 
 const SINKS = 8;
@@ -249,12 +251,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const reading = reader.run(fleet.state, end.signal);
     const loading = load.run();
     for (const kind of plan) {
-      for (const threshold = thresholds[next]!; load.begun < threshold; ) await delay(5);
+      for (const threshold = thresholds[next]!; load.begun < threshold; await delay(5)) fleet.assertAlive();
       await state.kill(kind);
       next++;
     }
     await Promise.all([state.settled(), loading]);
     for (const deadline = Date.now() + DRAIN_LIMIT; Date.now() < deadline; await delay(250)) {
+      fleet.assertAlive();
       state.collect();
       if (state.outstanding === 0) break;
     }
@@ -271,7 +274,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       kills: state.kills as Kill[],
       removed: fleet.removed(),
     };
-    return { records, takeovers: state.takeovers };
+    return { records, takeovers: state.takeovers, crashes: fleet.crashes() };
   } finally {
     end.abort();
     clearInterval(show);
