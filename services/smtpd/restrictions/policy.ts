@@ -66,7 +66,7 @@ export class AccessPolicy {
     const notEmpty = (list: readonly Check[]) => list.length > 0;
     this.#stages = {
       rcpt: [...early, ...guards, ...(this.#delay ? sender : []), ...recipient].filter(notEmpty),
-      delayed: [...(this.#delay ? [] : [lists.sender, ...sender])].filter(notEmpty),
+      delayed: (this.#delay ? [] : [lists.sender, ...sender]).filter(notEmpty),
     };
   }
 
