@@ -27,7 +27,7 @@ build: install ## compile to dist/
 
 .PHONY: up
 up: build ## start everything, SMTP on 127.0.0.1:PORT; VAR= state, PORT= SMTP port, CONFIG= main.cf and master.cf
-	@exec node dist/bin/postfleet.js start --var "$(VAR)" --port "$(PORT)" --config "$(CONFIG)" $(ARGS)
+	@exec bin/postfleet start --var "$(VAR)" --port "$(PORT)" --config "$(CONFIG)" $(ARGS)
 
 .PHONY: down
 down: ## stop what "make up" started (in VAR)

@@ -1,6 +1,7 @@
 /**
- * Group commit: every entry that arrives while a frame is being written becomes part of the next frame. No timer: an
- * idle log answers at once, a busy one pays one fsync for a hundred messages. One frame of a shard is under way at a time.
+ * Group commit: every entry that arrives while a frame is being written becomes part of the next frame. An idle log
+ * answers at once; a busy one writes a frame every few milliseconds and pays one fsync for all that is in it. One frame of
+ * a shard is under way at a time.
  *
  * `append` resolves when the entry is on disk, or with the certainty that it is not and never will be, or, after
  * `decisionTimeout`, with "unknown". Logs a warning when the log begins not to answer, once.
@@ -9,6 +10,7 @@ import { randomBytes } from 'node:crypto';
 import type { Histogram } from 'prom-client';
 import type { Nats } from '../server/stores.ts';
 import type { Log } from '../util/log.ts';
+import { Pace } from '../util/pace.ts';
 import { Appender } from './append.ts';
 import { decodeFrame, encodeFence, encodeFrame, entryLength, FRAME_HEADER_LENGTH } from './frame.ts';
 import { incomingStream, incomingSubject } from './streams.ts';
@@ -42,6 +44,8 @@ export interface FramePublisherOptions {
 
 /** Room that a frame leaves below the server's max_payload, for the headers of the publish. */
 const PAYLOAD_RESERVE = 64 * 1024;
+/** Milliseconds between two frames of a busy log: each costs the same whatever it holds (docs/adr/0005-pace.md). */
+const PACE = 4;
 /** Entries that may wait for a log that does not answer. */
 const WAITING_LIMIT = 20_000;
 
@@ -52,6 +56,7 @@ export class FramePublisher {
   readonly #decisionTimeout: number;
   /** Octets of entries that one frame holds at most. */
   readonly maxEntryBytes: number;
+  readonly #pace = new Pace(PACE);
   #counter = 0;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
@@ -108,7 +113,10 @@ export class FramePublisher {
 
   async #run(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) await this.#commit(this.#take());
+      while (this.#waiting.length > 0) {
+        await this.#pace.wait();
+        await this.#commit(this.#take());
+      }
     } finally {
       this.#running = undefined;
     }

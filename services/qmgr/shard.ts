@@ -12,6 +12,7 @@ import { decodeFrame } from '../../lib/queue/frame.ts';
 import { finishingMessages, nextDue, reclaimActive } from '../../lib/queue/sql/due.ts';
 import { beginLog, logNumber, shardPosition } from '../../lib/queue/sql/shard-log.ts';
 import { incomingStream } from '../../lib/queue/streams.ts';
+import { Pace } from '../../lib/util/pace.ts';
 import type { QmgrContext } from './context.ts';
 import { ingestFrames, LaterVersion, NotOwner } from './ingest.ts';
 import { LogFeed } from './log-feed.ts';
@@ -22,6 +23,8 @@ import { Trimmer } from './trim.ts';
 /** After a round of this many milliseconds an error is a new one. */
 const STEADY = 10_000;
 const SWEEP_INTERVAL = 3600 * 1000;
+/** Milliseconds between two batches of the incoming log: each costs Postgres the same whatever it holds. */
+const INGEST_PACE = 8;
 /** Recipients that one scan brings in. */
 const SCAN_LIMIT = 500;
 
@@ -175,10 +178,12 @@ export class Shard {
       rule,
       readEnvelope: (stub: Parameters<typeof wholeEnvelope>[1]) => wholeEnvelope(this.#context.content, stub),
     };
+    const pace = new Pace(INGEST_PACE);
     let applied = position.applied;
     await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1);
     while (!signal.aborted) {
       await scheduler.waitForRoom();
+      await pace.wait();
       const frames = await feed.take(signal);
       if (frames === undefined) return;
       const fresh = frames.filter((frame) => frame.sequence > applied);

@@ -18,6 +18,7 @@ import {
 } from '../../lib/queue/sql/status.ts';
 import type { Metrics } from '../../lib/server/metrics.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { Pace } from '../../lib/util/pace.ts';
 
 /** What one entry came to. */
 export interface EntryOutcome {
@@ -46,9 +47,12 @@ export interface StatusOptions {
 /** Statuses that may wait before no delivery begins. */
 const BACKLOG = 5_000;
 const BATCH = 2_000;
+/** Milliseconds between two transactions: nobody waits for them, and each costs the same whatever it holds. */
+const PACE = 25;
 
 export class StatusWriter {
   readonly #options: StatusOptions;
+  readonly #pace = new Pace(PACE);
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   #refused = false;
@@ -82,6 +86,7 @@ export class StatusWriter {
   async #run(): Promise<void> {
     try {
       while (this.#waiting.length > 0) {
+        await this.#pace.wait();
         const batch = this.#waiting.splice(0, BATCH);
         this.#writing = batch.length;
         const finished = await this.#persist(batch.map((waiting) => waiting.outcome));

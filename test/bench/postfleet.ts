@@ -42,18 +42,8 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
       const shape = name === 'postfleet' ? [] : ['--processes'];
       const log = openSync(join(directory, 'mail.log'), 'a');
       const child = spawn(
-        process.execPath,
-        [
-          join(ROOT, 'dist/bin/postfleet.js'),
-          'start',
-          ...shape,
-          '--var',
-          join(directory, 'var'),
-          '--port',
-          String(smtpPort),
-          '--config',
-          configuration,
-        ],
+        join(ROOT, 'bin/postfleet'),
+        ['start', ...shape, '--var', join(directory, 'var'), '--port', String(smtpPort), '--config', configuration],
         { stdio: ['ignore', log, log], env: { ...process.env, POSTFLEET_VAR: join(directory, 'var') } },
       );
       const exited = new Promise<void>((end) => child.once('exit', () => end()));
