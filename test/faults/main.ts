@@ -23,7 +23,7 @@ import type { Takeover } from './takeover.ts';
 
 const TAKEOVER_LIMIT = 5;
 const DISK_MESSAGES = 1000;
-/** Duplicates that are listed. */
+/** Lines of a kind that are shown at most, duplicates excepted. */
 const LISTED = 200;
 
 const { values: options } = parseArgs({
@@ -82,7 +82,7 @@ async function killing(directory: string): Promise<boolean> {
   }
   const merged = merge(records);
   const verdict = balance(merged);
-  for (const { id, recipient, copies, cause, detail } of verdict.duplicates.slice(0, LISTED))
+  for (const { id, recipient, copies, cause, detail } of verdict.duplicates)
     say(`duplicate ${id} ${recipient}: ${copies} copies: ${cause ?? 'NO CAUSE'} (${detail})`);
   for (const id of verdict.lost.slice(0, LISTED)) say(`LOST ${id}`);
   for (const crash of crashes.slice(0, LISTED)) say(`CRASH ${crash}`);

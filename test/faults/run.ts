@@ -42,6 +42,9 @@ const SESSIONS = 12;
 const PACE = 1.5;
 /** Milliseconds for which a kill waits until its victim holds work. */
 const WORK_LIMIT = 8000;
+/** Those of a run with several; and milliseconds until both hold shards. */
+const QMGRS = ['qmgr', 'second qmgr'];
+const BOTH_LIMIT = 60_000;
 const DRAIN_LIMIT = 120_000;
 /** Milliseconds after everything has arrived, in which a copy too many would arrive. */
 const AFTERMATH = 4000;
@@ -128,25 +131,27 @@ class Run {
   async #working(kind: string): Promise<number> {
     for (const deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
       const work = this.#fleet.pid(kind) === undefined ? 0 : this.#work(kind);
-      if (
-        work > 0 &&
-        (!kind.endsWith('qmgr') || this.#options.shape === 'one' || (await this.#shards(kind)).length > 0)
-      )
-        return work;
+      if (work > 0) return work;
       if (Date.now() > deadline && this.#fleet.pid(kind) !== undefined) return 0;
     }
   }
 
-  async #shards(kind: string): Promise<number[]> {
-    return ownedBy(this.#fleet, this.#fleet.pid(kind) ?? -1).catch(() => []);
+  /** The shards that a qmgr holds, as soon as both hold some: only then is there somebody to take them over. */
+  async #shardsOf(kind: string): Promise<number[]> {
+    for (const deadline = Date.now() + BOTH_LIMIT; Date.now() < deadline; await delay(50)) {
+      const pids = QMGRS.map((qmgr) => this.#fleet.pid(qmgr) ?? -1);
+      const held = await Promise.all(pids.map((pid) => ownedBy(this.#fleet, pid).catch(() => [])));
+      if (held.every((shards) => shards.length > 0)) return held[QMGRS.indexOf(kind)]!;
+    }
+    throw new Error('the two qmgrs do not share the shards');
   }
 
   async kill(kind: string): Promise<void> {
-    const isQmgr = kind.endsWith('qmgr');
+    const isQmgr = QMGRS.includes(kind);
     // What a takeover takes is measured while nothing else is away.
     if (isQmgr) await Promise.all(this.#returning);
+    const shards = isQmgr ? await this.#shardsOf(kind) : [];
     const work = await this.#working(kind);
-    const shards = isQmgr ? await this.#shards(kind) : [];
     const killed = this.#fleet.kill(kind);
     if (killed === undefined) throw new Error(`${kind}: no such process`);
     const kill = { kind, at: Date.now(), back: Number.POSITIVE_INFINITY };
