@@ -3,7 +3,7 @@
  * hop (nodemailer's smtp-server) that keeps what it is sent.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -119,28 +119,16 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
   void exited.then(() => (running = false));
   const health = async (base: number): Promise<boolean> =>
     (await fetch(`http://127.0.0.1:${base}/readyz`).catch(() => undefined))?.ok === true;
-  const services =
-    options.shape === 'many'
-      ? readFileSync(join(configuration, 'master.cf'), 'utf8')
-          .split('\n')
-          .filter((line) => /^\w+\s+(inet|unix)/.test(line)).length
-      : 1;
+  // One for each process that the master has started.
+  const pidFiles = (): string[] => readdirSync(join(state, 'run')).filter((name) => name.endsWith('.service.pid'));
   await until(
     'the instance is ready',
     async () => {
       if (!running) throw new Error(`the instance did not start:\n${log()}`);
       if (options.shape !== 'many') return health(port + 4);
-      // Daemons that have nothing to do here take no port: those that answer must all be ready, smtpd among them.
-      const states = await Promise.all(
-        Array.from({ length: services }, (_, at) =>
-          fetch(`http://127.0.0.1:${port + 4 + at}/readyz`).then(
-            (r) => r.ok,
-            () => undefined,
-          ),
-        ),
-      );
-      const answering = states.filter((state) => state !== undefined);
-      return answering.length >= services - 3 && answering.every(Boolean) && (await accepts(port));
+      const services = pidFiles().length;
+      const states = await Promise.all(Array.from({ length: services }, (_, at) => health(port + 4 + at)));
+      return services > 0 && states.every(Boolean) && (await accepts(port));
     },
     90,
   );

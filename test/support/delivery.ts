@@ -76,7 +76,11 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     metrics: createMetrics(),
     tracing: NO_TRACING,
     clients,
-    stores: { nats: () => missing('NATS'), postgres: () => missing('Postgres') },
+    stores: {
+      nats: () => missing('NATS'),
+      postgres: () => missing('Postgres'),
+      relaxedPostgres: () => missing('Postgres'),
+    },
     content: inlineContent,
     entries: {
       read: () => missing('log'),

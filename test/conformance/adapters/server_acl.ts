@@ -7,8 +7,8 @@ const context = adapterContext('server_acl');
 const settings: Record<string, string> = { mynetworks: '', server_acl: '' };
 
 async function decide(address: string): Promise<string> {
-  await using mynetworks = await NamaddrList.open('mynetworks', settings['mynetworks']!, context);
-  await using acl = await ServerAcl.open('server_acl', settings['server_acl']!, mynetworks, context);
+  await using mynetworks = await NamaddrList.open('mynetworks', settings.mynetworks!, context);
+  await using acl = await ServerAcl.open('server_acl', settings.server_acl!, mynetworks, context);
   return await acl.decide(address);
 }
 
