@@ -3,7 +3,17 @@
  * hop (nodemailer's smtp-server) that keeps what it is sent.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -120,7 +130,10 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
   const health = async (base: number): Promise<boolean> =>
     (await fetch(`http://127.0.0.1:${base}/readyz`).catch(() => undefined))?.ok === true;
   // One for each process that the master has started.
-  const pidFiles = (): string[] => readdirSync(join(state, 'run')).filter((name) => name.endsWith('.service.pid'));
+  const pidFiles = (): string[] =>
+    existsSync(join(state, 'run'))
+      ? readdirSync(join(state, 'run')).filter((name) => name.endsWith('.service.pid'))
+      : [];
   await until(
     'the instance is ready',
     async () => {
@@ -131,7 +144,10 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
       return services > 0 && states.every(Boolean) && (await accepts(port));
     },
     90,
-  );
+  ).catch((error: unknown) => {
+    child.kill('SIGTERM');
+    throw error;
+  });
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await exited;
