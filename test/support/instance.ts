@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from '../faults/ports.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const PROGRAM = join(ROOT, 'bin/postfleet.ts');
+const PROGRAM = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
 const START_LIMIT = 120_000;
 const WAIT_LIMIT = 60_000;
 /** Five of its own, and one for the health of each service. */
