@@ -12,6 +12,7 @@ import { dnsListRestrictions } from './dns-lists.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { evaluate } from './evaluate.ts';
 import { genericRestrictions } from './generic.ts';
+import { restrictionName } from './misspelt.ts';
 import { removedRestrictions } from './removed.ts';
 import { serverAccessRestrictions } from './server-access.ts';
 import { syntaxRestrictions } from './syntax.ts';
@@ -52,9 +53,11 @@ export async function compileRestrictions(
   const checks: Check[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
-    const name = word.toLowerCase();
+    const name = classes.has(word)
+      ? word.toLowerCase()
+      : restrictionName(word, (problem) => environment.log.warning(problem));
     if (name === 'warn_if_reject') {
-      const next = words[at + 1]?.toLowerCase() ?? '';
+      const next = restrictionName(words[at + 1] ?? '');
       const size = Object.hasOwn(RESTRICTIONS, next) && RESTRICTIONS[next]?.argument ? 2 : 1;
       const covered = words.slice(at + 1, at + 1 + size);
       if (covered.length === 0) environment.log.warning('missing restriction after warn_if_reject');

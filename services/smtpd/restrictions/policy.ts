@@ -9,6 +9,7 @@ import { FatalError } from '../../../lib/util/errors.ts';
 import { compileRestrictions } from './compile.ts';
 import type { Check, RestrictionEnvironment } from './environment.ts';
 import { evaluate } from './evaluate.ts';
+import { restrictionName } from './misspelt.ts';
 import { type RewriteContext, rewriteClients } from './rewrite-clients.ts';
 import type { Stage, Subject } from './subject.ts';
 import { unlistedCheck } from './unlisted.ts';
@@ -195,7 +196,7 @@ function requireRelayGuard(environment: RestrictionEnvironment): void {
   const words = [
     ...configuration.list('smtpd_relay_restrictions'),
     ...configuration.list('smtpd_recipient_restrictions'),
-  ].map((word) => word.toLowerCase());
+  ].map((word) => restrictionName(word));
   if (words.some((word, at) => RELAY_GUARDS.has(word) && words[at - 1] !== 'warn_if_reject')) return;
   throw new FatalError(
     `in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: ${[...RELAY_GUARDS].join(', ')}`,

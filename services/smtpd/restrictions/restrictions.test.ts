@@ -308,3 +308,25 @@ test('every refusal is logged with client, sender, recipient and HELO name', asy
     `NOQUEUE: reject: RCPT from client.example.com[192.0.2.1]: ${tail}`,
   ]);
 });
+
+test('a misspelling that guides spread is read as what it means, with a warning', async () => {
+  const mainCf = `${list('reject_non_fqnd_sender, warn_if_reject check_recipient_address inline:{user@example.org=REJECT}')}smtpd_relay_restrictions = reject_unauth_destinations\n`;
+  const refused = await rcpt(mainCf, { sender: 'unqualified' });
+  assert.equal(refused.reply, '504 5.5.2 <unqualified>: Sender address rejected: need fully-qualified address');
+  assert.equal((await rcpt(mainCf)).reply, 'Ok');
+  assert.deepEqual(
+    refused.lines.filter((line) => line.includes('misspelt')),
+    [
+      ['reject_unauth_destinations', 'reject_unauth_destination'],
+      ['reject_non_fqnd_sender', 'reject_non_fqdn_sender'],
+      ['check_recipient_address', 'check_recipient_access'],
+    ].map(
+      ([old, present]) => `warning: restriction "${old}" is misspelt; it is read as "${present}"; specify that instead`,
+    ),
+  );
+});
+
+test('a restriction class may have the name of a misspelling', async () => {
+  const mainCf = `smtpd_restriction_classes = permit_mynetwork\npermit_mynetwork = reject\n${list('permit_mynetwork')}`;
+  assert.match((await rcpt(mainCf)).reply, /^554 5\.7\.1 .*Access denied$/);
+});
