@@ -27,7 +27,7 @@ export interface TcpServerTable {
 
 /** The addresses that an entry listens on are put there by the process that starts the service. */
 export interface ListeningContext extends ServiceContext {
-  readonly endpoints: readonly Endpoint[];
+  readonly endpoints?: readonly Endpoint[];
   /** Several threads listen on the same port, and the kernel spreads connections over them. */
   readonly reusePort?: boolean;
   /** The listening sockets of the process; those of the service alone where they are left out. */
@@ -75,7 +75,11 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
         if (closed.includes(true)) for (const socket of waiting.splice(0)) socket.destroy();
       };
       try {
-        for (const endpoint of context.endpoints)
+        if (context.endpoints === undefined)
+          context.log.warning(
+            `service ${context.name}: only entries of type inet listen for clients; nobody can connect to this one`,
+          );
+        for (const endpoint of context.endpoints ?? [])
           claims.push(await listeners.claim(endpoint, context.reusePort ?? false, context.name, accept));
       } catch (error) {
         close();

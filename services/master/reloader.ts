@@ -42,8 +42,8 @@ export class Reloader {
 
   async #once(): Promise<void> {
     const { configuration, held, errors, warnings } = readSuccessor(this.#configuration, this.#parameters);
-    for (const warning of warnings) this.#log.warning(warning);
     if (configuration === undefined) return this.#kept(errors);
+    for (const warning of warnings) this.#log.warning(warning);
     try {
       const others = await this.#services.reload(configuration, new Map([...this.#parameters, ...held]));
       for (const warning of others) this.#log.warning(warning);
