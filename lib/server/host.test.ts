@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freePort } from '../../test/support/context.ts';
+import { DeliveryRequest } from '../clients/generated/postfleet/v1/delivery.ts';
 import { Configuration } from '../config/settings.ts';
+import { success } from '../mail/dsn.ts';
 import { FatalError } from '../util/errors.ts';
+import { deliveryAgent } from './delivery-agent.ts';
 import { ServiceHost, type ServiceToRun } from './host.ts';
 import { rpcServer } from './rpc-server.ts';
 import type { ServiceDefinition } from './service.ts';
@@ -42,10 +45,26 @@ const named = (keepsState: boolean): ServiceDefinition =>
     },
   });
 
+/** Delivers when it is told to. */
+const slow = { deliveries: 0, go: Promise.withResolvers<void>() };
+const slowAgent = deliveryAgent({
+  name: 'discard',
+  parameters: [],
+  open: async () => ({
+    async deliver(request, _signal, report) {
+      slow.deliveries += 1;
+      await slow.go.promise;
+      for (const recipient of request.recipients) report.sent(recipient, 'none', success('delivered', 'slowly'));
+      return report.reply();
+    },
+  }),
+});
+
 const DEFINITIONS: Readonly<Record<string, ServiceDefinition>> = {
   greeter,
   named: named(false),
   keeper: named(true),
+  discard: slowAgent,
 };
 
 async function setUp(context: TestContext, mainCf: string, masterCf: string) {
@@ -156,4 +175,21 @@ test('an entry cannot become a service that answers other calls', async (context
   await using _host = host;
   await assert.rejects(reload('mail_name = first\n', 'name unix - - n - - greeter\n'), /answers other calls/);
   assert.deepEqual(await host.clients.rewrite('name').rewrite([]), ['first', '1']);
+});
+
+test('an attempt that is under way when its agent is replaced is joined, not repeated', async (context) => {
+  const { host, reload } = await setUp(context, '', 'discard unix - - n - - discard\n');
+  await using _host = host;
+  const attempt = (epoch: number): DeliveryRequest =>
+    DeliveryRequest.fromPartial({
+      queueId: '4TestQueueId',
+      recipients: [{ address: 'a@example.org' }],
+      attempt: { shard: 0, epoch, id: 'one attempt' },
+    });
+  const before = host.clients.delivery('discard')!.deliver(attempt(1));
+  await reload('mail_name = other\n');
+  const after = host.clients.delivery('discard')!.deliver(attempt(2));
+  slow.go.resolve();
+  assert.equal(await before, await after);
+  assert.equal(slow.deliveries, 1);
 });

@@ -26,7 +26,10 @@ export interface ChildOptions {
   readonly pidFile?: string;
   /** Runs before each start: what a killed predecessor left is put in order. */
   readonly prepare?: () => void | Promise<void>;
-  /** Exit statuses after which it is of no use to start it again: the error is of the configuration. */
+  /**
+   * Exit statuses after which it is of no use to start it again: the error is of the configuration. One that has run for a
+   * while is started again all the same: the files are being changed, and the others go on with what they have read.
+   */
   readonly finalStatuses?: ReadonlySet<number>;
 }
 
@@ -57,6 +60,7 @@ export class Child implements AsyncDisposable {
 
   async #supervise(): Promise<void> {
     const { name, log, finalStatuses } = this.#options;
+    let hasRun = false;
     for (let wait = 100; !this.#stopping; ) {
       const began = Date.now();
       let ended: string;
@@ -65,7 +69,8 @@ export class Child implements AsyncDisposable {
         const { code, signal } = await this.#once();
         if (this.#stopping) return;
         ended = signal === null ? `exit status ${code}` : `signal ${signal}`;
-        if (code !== null && finalStatuses?.has(code) === true) {
+        hasRun ||= Date.now() - began > STEADY;
+        if (code !== null && !hasRun && finalStatuses?.has(code) === true) {
           this.#failed.reject(new FatalError(`${name}: ${ended}; see its last lines above`, { exitCode: EX.CONFIG }));
           return;
         }

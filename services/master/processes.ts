@@ -11,7 +11,7 @@ import { SERVICE_PID_FILE } from './leftover.ts';
 import { plan } from './plan.ts';
 import type { Shape, ShapeOptions } from './shape.ts';
 
-/** A child with one of these ended because of its configuration: starting it again would not help. */
+/** A child that ends with one of these at the start of the instance does so because of its configuration: the start has failed. */
 const FINAL_STATUSES: ReadonlySet<number> = new Set([64, 78]);
 /** Milliseconds that a process has to drain. */
 const GRACE = 15_000;
@@ -53,7 +53,7 @@ export class Processes implements Shape {
   ): Processes {
     const { main, warnings } = plan(configuration.master, new Set(options.services.keys()), false);
     const processes = new Processes(options, warnings);
-    for (const entry of main) processes.#startOne(entry, configuration, parameters);
+    for (const entry of main) processes.#startOne(entry, configuration, parameters, FINAL_STATUSES);
     return processes;
   }
 
@@ -61,7 +61,12 @@ export class Processes implements Shape {
     return new Map([...this.#services.values()].map(({ name, child }) => [name, child]));
   }
 
-  #startOne(entry: MasterEntry, configuration: Configuration, parameters: ReadonlyMap<string, string>): void {
+  #startOne(
+    entry: MasterEntry,
+    configuration: Configuration,
+    parameters: ReadonlyMap<string, string>,
+    finalStatuses: ReadonlySet<number>,
+  ): void {
     const { configDirectory, instance, log, serviceCommand } = this.#options;
     const [command = process.execPath, ...args] = serviceCommand;
     const taken = new Set([...this.#services.values()].map(({ index }) => index));
@@ -79,7 +84,7 @@ export class Processes implements Shape {
       environment: { ...environment, POSTFLEET_HTTP_LISTEN: httpListen(configuration, index) },
       grace: GRACE,
       log,
-      finalStatuses: FINAL_STATUSES,
+      finalStatuses,
       pidFile: join(instance.runDirectory, pidFile),
     });
     child.failed.catch(this.#fail);
@@ -97,7 +102,8 @@ export class Processes implements Shape {
       if (this.#services.has(key)) continue;
       // With another daemon it listens where the one before does.
       await this.#leaving.get(`${entry.name}/${entry.type}`);
-      this.#startOne(entry, configuration, parameters);
+      // One that does not start keeps the others from nothing.
+      this.#startOne(entry, configuration, parameters, new Set());
     }
     return warnings;
   }
