@@ -3,11 +3,12 @@
  * configuration with errors changes nothing.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Shape, startInstance, type TestInstance, until } from './instance.ts';
+import { ROOT, run, type Shape, startInstance, type TestInstance, until } from './instance.ts';
 
 /** Seconds for a reload to take effect: one, and some for a machine that runs other tests too. */
 const SOON = 4;
@@ -67,6 +68,12 @@ const configuration = (instance: TestInstance, file: string): string => join(ins
 
 function greeting(port: number, text: string): Promise<unknown> {
   return until(`the greeting ${text}`, async () => (await banner(port)).includes(text), SOON);
+}
+
+/** What is remarkable in the files is said once, not by every service. */
+function startWarnsOnce(instance: TestInstance): void {
+  const warnings = instance.log().match(/warning: \S+main\.cf, line \d+: unused parameter: myorgin=x$/gm);
+  assert.equal(warnings?.length, 1);
 }
 
 async function openSessionGoesOn(instance: TestInstance): Promise<void> {
@@ -135,10 +142,28 @@ async function whatNeedsARestartIsNamed(instance: TestInstance): Promise<void> {
   );
 }
 
+test('errors of the configuration stop the start, with one line each', async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'postfleet-e2e-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'main.cf'), 'soft_bounce = perhaps\nsmtpd_hard_error_limit = many\n');
+  writeFileSync(join(directory, 'master.cf'), '');
+  const program = join(ROOT, 'bin/postfleet.ts');
+  const start = [program, 'start', '--var', join(directory, 'var'), '--config', directory];
+  const said = await run(process.execPath, start, { statuses: [78] });
+  assert.deepEqual(said.trimEnd().split('\n'), [
+    `postfleet: fatal: ${directory}/main.cf, line 1: soft_bounce = perhaps: bad value, expected yes or no`,
+    `postfleet: fatal: ${directory}/main.cf, line 2: smtpd_hard_error_limit = many: bad value, expected a whole number from 1`,
+  ]);
+});
+
 for (const shape of ['one', 'many'] satisfies Shape[]) {
   const where = shape === 'one' ? 'in one process' : 'in many processes';
   test(`a reload ${where}`, { timeout: 240_000 }, async (context) => {
-    await using instance = await startInstance({ shape, mainCf: 'smtpd_banner = $myhostname ESMTP before' });
+    await using instance = await startInstance({
+      shape,
+      mainCf: 'smtpd_banner = $myhostname ESMTP before\nmyorgin = x',
+    });
+    await context.test('a misspelt name is a warning of the start', () => startWarnsOnce(instance));
     await context.test('a session that is open goes on under the settings before; a new one sees the next', () =>
       openSessionGoesOn(instance),
     );
