@@ -28,8 +28,8 @@ before(async () => {
   instance = await startInstance({ mainCf: mainCf(), directory });
 });
 after(async () => {
-  await instance[Symbol.asyncDispose]();
-  await hop[Symbol.asyncDispose]();
+  await instance?.[Symbol.asyncDispose]();
+  await hop?.[Symbol.asyncDispose]();
   rmSync(directory, { recursive: true, force: true });
 });
 

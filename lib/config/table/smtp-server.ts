@@ -44,7 +44,7 @@ export const smtpServer: readonly ParameterRow[] = [
   ['line_length_limit', 'int', '2048', '512..', '', 'cleanup smtp smtpd', 'Longest text record handled before splitting.'],
   ['local_header_rewrite_clients', 'string', 'permit_inet_interfaces', '', '', 'smtpd', 'Clients whose headers are rewritten as local mail.'],
   ['local_recipient_maps', 'string', 'proxy:unix:passwd.byname $alias_maps', '', '', 'local smtpd', 'Tables of valid local recipients; empty accepts all.'],
-  ['maps_rbl_domains', 'string', '', '', '', '', 'Obsolete list of DNS block lists for reject_maps_rbl.'],
+  ['maps_rbl_domains', 'string', '', '', '', 'smtpd', 'Obsolete list of DNS block lists for reject_maps_rbl.'],
   ['maps_rbl_reject_code', 'int', '554', '400..599', '', 'smtpd', 'SMTP code for clients on a block list.'],
   ['milter_command_timeout', 'time', '30s', '1..', '2.3', '', 'Time limit for a Milter\'s answer to a command.'],
   ['milter_connect_macros', 'string', 'j {daemon_name} {daemon_addr} v _', '', '2.3', '', 'Macros sent to Milters at the start of a session.'],

@@ -44,7 +44,7 @@ export const system: readonly ParameterRow[] = [
   ['html_directory', 'string', 'no', '', '', '', 'Directory of the documentation in HTML.'],
   ['import_environment', 'string', 'MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR', '', '', 'cleanup local smtp smtpd trivial-rewrite virtual', 'Environment variables that services take over from their parent.'],
   ['in_flow_delay', 'time', '1s', '0..', '', '', 'Pause imposed on senders when mail arrives faster than it leaves.'],
-  ['inet_protocols', 'string', 'all', '', '2.2', 'cleanup smtp smtpd trivial-rewrite', 'Which IP protocol versions are used.'],
+  ['inet_protocols', 'string', 'all', '', '2.2', 'all', 'Which IP protocol versions are used.'],
   ['info_log_address_format', 'string', 'external', '', '3.5', 'discard error local pipe smtp virtual', 'Form of addresses in log lines: external (quoted) or internal.'],
   ['ipc_idle', 'time', '5s', '1..', '', '', 'Idle time after which a connection between services is closed.'],
   ['ipc_timeout', 'time', '3600s', '1..', '', '', 'Time limit for internal service requests.'],
