@@ -29,7 +29,7 @@ export interface ContentReader {
 }
 
 /** Octets of a chunk; small enough for the server's default max_payload of 1 MiB. */
-export const CHUNK_SIZE = 512 * 1024;
+export const CHUNK_SIZE = 256 * 1024;
 
 /** Milliseconds until the answer to a chunk counts as lost. */
 const CHUNK_TIMEOUT = 10_000;
@@ -54,7 +54,8 @@ async function streamCreated(nats: Nats): Promise<string> {
 export class ContentWriter {
   readonly #nats: Nats;
   readonly #token = randomBytes(16).toString('hex');
-  #pieces: Buffer[] = [];
+  /** One buffer for all chunks: what is published has been answered, and so was copied, before the next is filled. */
+  readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   #pending = 0;
   #size = 0;
   #checksum = 0;
@@ -74,16 +75,17 @@ export class ContentWriter {
 
   /** Throws ChunkRefused. */
   async write(piece: Buffer): Promise<void> {
-    this.#pieces.push(piece);
-    this.#pending += piece.length;
-    while (this.#pending >= CHUNK_SIZE) await this.#flush(CHUNK_SIZE);
+    for (let from = 0; from < piece.length; ) {
+      const copied = piece.copy(this.#chunk, this.#pending, from);
+      from += copied;
+      this.#pending += copied;
+      if (this.#pending === CHUNK_SIZE) await this.#flush();
+    }
   }
 
-  async #flush(length: number): Promise<void> {
-    const all = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.#pending);
-    const chunk = all.subarray(0, length);
-    this.#pieces = length < all.length ? [all.subarray(length)] : [];
-    this.#pending = all.length - length;
+  async #flush(): Promise<void> {
+    const chunk = this.#chunk.subarray(0, this.#pending);
+    this.#pending = 0;
     if (this.#chunks === 0) this.#writtenAt = Date.now();
     try {
       const expectation = { stream: CONTENT_STREAM, lastSubjectSequence: this.#last };
@@ -101,7 +103,7 @@ export class ContentWriter {
 
   /** Writes what is left and says where it all is. */
   async finish(): Promise<ContentReference> {
-    if (this.#pending > 0) await this.#flush(this.#pending);
+    if (this.#pending > 0) await this.#flush();
     return {
       subject: this.#token,
       firstSequence: this.#first,

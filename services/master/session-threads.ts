@@ -44,8 +44,8 @@ export interface ThreadOptions {
   readonly find: (service: string) => Implementation | undefined;
 }
 
-/** Mebibytes for short-lived objects: with V8's default a busy thread spends a tenth of its time collecting them. */
-const YOUNG_GENERATION = 64;
+/** Mebibytes for short-lived objects: buffers of large messages are let go when it is swept. */
+const YOUNG_GENERATION = 16;
 
 class SessionThread {
   readonly #worker: Worker;

@@ -23,8 +23,10 @@ import { freePorts } from '../faults/ports.ts';
 
 export type Shape = 'one' | 'many';
 export const ROOT = resolve(import.meta.dirname, '../..');
-/** What was built just before, where the runner says so: a fleet of processes starts much sooner from it. */
-const PROGRAM = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
+/** The command as users call it. */
+const PROGRAM = join(ROOT, 'bin/postfleet');
+/** What was built just before, where the runner says so; else the sources. */
+const SOURCES = process.env.POSTFLEET_TEST_PROGRAM === undefined ? { POSTFLEET_SOURCES: '1' } : {};
 /** Ports of an instance: five of its own, and one for the health of each process. */
 const PORTS = 40;
 
@@ -114,17 +116,12 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
   writeConfiguration(configuration, options);
   const logFile = join(directory, 'mail.log');
   const output = openSync(logFile, 'a');
-  const environment = { ...process.env, POSTFLEET_VAR: state, ...options.environment };
-  const program = PROGRAM;
+  const environment = { ...process.env, ...SOURCES, POSTFLEET_VAR: state, ...options.environment };
   const shape = options.shape === 'many' ? ['--processes'] : [];
-  const child = spawn(
-    process.execPath,
-    [program, 'start', ...shape, '--var', state, '--port', String(port), '--config', configuration],
-    {
-      stdio: ['ignore', output, output],
-      env: environment,
-    },
-  );
+  const child = spawn(PROGRAM, ['start', ...shape, '--var', state, '--port', String(port), '--config', configuration], {
+    stdio: ['ignore', output, output],
+    env: environment,
+  });
   const exited = new Promise<void>((end) => child.once('exit', () => end()));
   const log = (): string => readFileSync(logFile, 'utf8');
   let running = true;
@@ -168,8 +165,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
             .find((line) => pattern.test(line)),
         seconds,
       ),
-    command: (name, args, commandOptions = {}) =>
-      run(process.execPath, [program, name, ...args], { ...commandOptions, environment }),
+    command: (name, args, commandOptions = {}) => run(PROGRAM, [name, ...args], { ...commandOptions, environment }),
     stop,
     async [Symbol.asyncDispose]() {
       await stop();

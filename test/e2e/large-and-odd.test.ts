@@ -20,6 +20,8 @@ mydestination =
 relay_domains = example.com
 relayhost = [127.0.0.1]:${hop.port}
 message_size_limit = 80000000
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
 smtp_tls_security_level = none`,
   });
 });
