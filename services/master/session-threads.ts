@@ -45,7 +45,7 @@ export interface ThreadOptions {
 }
 
 /** Mebibytes for short-lived objects: buffers of large messages are let go when it is swept. */
-const YOUNG_GENERATION = 16;
+const YOUNG_GENERATION = 6;
 
 class SessionThread {
   readonly #worker: Worker;
