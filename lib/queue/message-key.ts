@@ -14,3 +14,10 @@ export const keyText = (key: MessageKey): string => `${key.log}:${key.sequence}:
 export function compareKeys(a: MessageKey, b: MessageKey): number {
   return a.log - b.log || a.sequence - b.sequence || a.entry - b.entry;
 }
+
+/** Keys as the three arrays that `unnest($1::int[], $2::bigint[], $3::int[])` takes. */
+export const keyColumns = (keys: readonly MessageKey[]): [number[], number[], number[]] => [
+  keys.map((key) => key.log),
+  keys.map((key) => key.sequence),
+  keys.map((key) => key.entry),
+];

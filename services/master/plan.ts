@@ -6,13 +6,7 @@
  */
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
 
-/** Commands that this program has; the others are named in a warning, or have nothing to do here. */
-export interface ServiceNames {
-  readonly known: ReadonlySet<string>;
-  /** Daemons of Postfix whose work is done elsewhere here: their entries are accepted. */
-  readonly needless: ReadonlyMap<string, string>;
-}
-
+/** Daemons of Postfix whose work is done elsewhere here, and where: their entries are accepted. */
 export const NEEDLESS: ReadonlyMap<string, string> = new Map([
   ['tlsmgr', 'TLS session state is kept by each service'],
   ['scache', 'connections are cached by each delivery agent'],

@@ -3,7 +3,7 @@
  * messages at once; the log of one message is read in pages, because a message may have any number of recipients.
  */
 import type { ClientBase } from 'pg';
-import { keyText, type MessageKey } from '../message-key.ts';
+import { keyColumns, keyText, type MessageKey } from '../message-key.ts';
 
 type Queryable = Pick<ClientBase, 'query'>;
 
@@ -32,12 +32,6 @@ export interface BounceLogRecord {
 
 const KEYS = 'unnest($1::int[], $2::bigint[], $3::int[]) as k(log, sequence, entry)';
 
-const columns = (keys: readonly MessageKey[]): [number[], number[], number[]] => [
-  keys.map((key) => key.log),
-  keys.map((key) => key.sequence),
-  keys.map((key) => key.entry),
-];
-
 /** The messages among `keys` that are in the queue, by keyText. */
 export async function noticedMessages(
   client: Queryable,
@@ -56,7 +50,7 @@ export async function noticedMessages(
     text: `select m.log, m.sequence, m.entry, m.queue_id, l.stream,
                   coalesce(m.at_sequence, m.sequence) as at_sequence, coalesce(m.at_entry, m.entry) as at_entry
              from ${KEYS} join message m using (log, sequence, entry) join log l on l.log = coalesce(m.at_log, m.log)`,
-    values: columns(keys),
+    values: keyColumns(keys),
   });
   return new Map(
     result.rows.map((row) => {

@@ -6,7 +6,7 @@
  * circle. Messages with one recipient, which is most of them, need no count: their rows simply go.
  */
 import type { ClientBase } from 'pg';
-import type { MessageKey } from '../message-key.ts';
+import { keyColumns, type MessageKey } from '../message-key.ts';
 
 export interface RecipientKey extends MessageKey {
   readonly recipient: number;
@@ -38,12 +38,6 @@ export interface BounceLogRow extends RecipientKey {
 }
 
 type Queryable = Pick<ClientBase, 'query'>;
-
-const keyColumns = (keys: readonly MessageKey[]): [number[], number[], number[]] => [
-  keys.map((k) => k.log),
-  keys.map((k) => k.sequence),
-  keys.map((k) => k.entry),
-];
 
 /** Messages whose one recipient was delivered and about which nobody is to be told: both rows go. Keys in key order. */
 export async function finishSingle(client: Queryable, keys: readonly MessageKey[]): Promise<void> {
