@@ -16,6 +16,10 @@ kubernetes_version=v1.34.4
 coredns_version=v1.15.0
 metrics_server_version=v0.9.0
 nats_version=v2.15.2
+helm_version=v3.22.0
+# Later ones replace a module in their go.mod, which `go install` refuses.
+helm_unittest_version=v1.0.0
+kubeconform_version=v0.8.0
 debian_suite=bookworm
 
 bridge=postfleet0

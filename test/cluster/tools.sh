@@ -3,6 +3,9 @@
 #
 # The programs come from the Go module proxy at pinned versions and are static, so that they run in images without a
 # system. The Kubernetes daemons take about five minutes the first time on two cores, everything else about three.
+#
+#   tools.sh          all
+#   tools.sh charts   only what checks charts: helm, helm-unittest, kubeconform. Debian's packages are not touched.
 
 source "$(dirname "$0")/settings.sh"
 
@@ -52,9 +55,21 @@ build_kubernetes() {
 
 install() { go install -p 2 -trimpath -ldflags '-s -w' "$1"; }
 
-install_packages
+chart_tools() {
+  build helm "$helm_version" install "helm.sh/helm/v3/cmd/helm@$helm_version"
+  build helm-unittest "$helm_unittest_version" install "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@$helm_unittest_version"
+  build kubeconform "$kubeconform_version" install "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform_version"
+}
+
+cluster_tools() {
+  install_packages
+  build kubernetes "$kubernetes_version" build_kubernetes
+  build coredns "$coredns_version" install "github.com/coredns/coredns@$coredns_version"
+  build metrics-server "$metrics_server_version" install "sigs.k8s.io/metrics-server/cmd/metrics-server@$metrics_server_version"
+  build nats-server "$nats_version" install "github.com/nats-io/nats-server/v2@$nats_version"
+}
+
 export CGO_ENABLED=0 GOFLAGS=
-build kubernetes "$kubernetes_version" build_kubernetes
-build coredns "$coredns_version" install "github.com/coredns/coredns@$coredns_version"
-build metrics-server "$metrics_server_version" install "sigs.k8s.io/metrics-server/cmd/metrics-server@$metrics_server_version"
-build nats-server "$nats_version" install "github.com/nats-io/nats-server/v2@$nats_version"
+[ "${1:-}" = charts ] || cluster_tools
+command -v go >/dev/null || die "go is missing: install Go 1.24 or later and try again"
+chart_tools
