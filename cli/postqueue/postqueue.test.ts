@@ -121,6 +121,21 @@ test('a mail system that is down is EX_UNAVAILABLE and one line', async () => {
   assert.match(stderr, /^postqueue: fatal: Cannot flush mail queue - mail system is down \(.*\)\n$/);
 });
 
+test('a queue whose database is away is EX_UNAVAILABLE and one line, and the server says nothing of errors of its own', async () => {
+  await using t = await runQueue();
+  const warnings: string[] = [];
+  const hear = ({ message }: Error): void => void warnings.push(message);
+  process.on('warning', hear);
+  await t.queue.database.pool.end();
+  for (const option of ['-p', '-j', '-f']) {
+    const { status, stderr, stdout } = await t.run(main, [option]);
+    assert.deepEqual([status, stdout], [69, '']);
+    assert.match(stderr, /^postqueue: fatal: .* - mail system is down \(.*\)\n$/);
+  }
+  process.off('warning', hear);
+  assert.deepEqual(warnings, []);
+});
+
 const WRONG: readonly [string[], number, RegExp][] = [
   [[], 69, /^postqueue: fatal: usage: postqueue -f \|/],
   [['-p', '-f'], 69, /^postqueue: fatal: usage/],

@@ -18,6 +18,7 @@ import { MESSAGE_LIMIT, TOKEN_HEADER } from '../clients/grpc.ts';
 import { servePipeline } from '../clients/pipeline.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { callErrors } from './call-errors.ts';
 import type { Implementation } from './service.ts';
 
 export interface RpcListenerOptions {
@@ -100,7 +101,9 @@ export async function listenRpc(options: RpcListenerOptions): Promise<AsyncDispo
     'grpc.max_receive_message_length': MESSAGE_LIMIT,
     'grpc.max_send_message_length': MESSAGE_LIMIT,
     'grpc.keepalive_permit_without_calls': 1,
-  }).use(authenticated(options.token));
+  })
+    .use(authenticated(options.token))
+    .use(callErrors(log));
   addServices(server, options);
   // A socket file that a killed process left behind would refuse the next one.
   if (address.startsWith('unix:')) rmSync(address.slice('unix:'.length), { force: true });

@@ -13,7 +13,7 @@ import { ensureStreams } from '../../lib/queue/streams.ts';
 import { seenDurability } from '../../lib/server/durability.ts';
 import { endpoints } from '../../lib/server/endpoints.ts';
 import { serviceLog } from '../../lib/server/host.ts';
-import { OpenStores } from '../../lib/server/open-stores.ts';
+import { OpenStores, type Patience } from '../../lib/server/open-stores.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { Child } from './child.ts';
 import { startNats } from './embedded-nats.ts';
@@ -31,6 +31,9 @@ export interface MasterOptions extends Omit<ShapeOptions, 'log'> {
   /** "one": all services in this process; "many": each a process of its own. */
   readonly shape: 'one' | 'many';
 }
+
+/** Milliseconds that a start waits for stores of others, which may have been started at the same moment. */
+const PATIENCE = 10_000;
 
 /** What runs, for whoever tells the user. */
 export interface Running extends AsyncDisposable {
@@ -103,7 +106,11 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
   ]);
   instance.secret('token');
   const configuration = Configuration.load(configDirectory, { environment: parameters });
-  const { durability } = await prepareStores(configuration);
+  // Stores of our own are there when they have put in order what a crash left, however long that takes.
+  const { durability } = await prepareStores(configuration, {
+    ...('nats-server' in stores.children ? {} : { nats: PATIENCE }),
+    ...('postgres' in stores.children ? {} : { postgres: PATIENCE }),
+  });
   const services: Shape =
     options.shape === 'one'
       ? await OneProcess.start({ ...options, log }, configuration, parameters)
@@ -150,10 +157,13 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
 }
 
 /** Makes what the services expect to find: the tables and the streams. */
-export async function prepareStores(configuration: Configuration): Promise<{ durability: string }> {
+export async function prepareStores(
+  configuration: Configuration,
+  patience: Patience = {},
+): Promise<{ durability: string }> {
   const log = serviceLog(configuration, 'master', false);
   const signal = new AbortController().signal;
-  await using stores = new OpenStores(configuration, log, signal);
+  await using stores = new OpenStores(configuration, log, signal, patience);
   for (const name of await migrate(await stores.postgres())) log.info(`database: applied ${name}`);
   const { manager } = await stores.nats();
   await ensureStreams(manager, {

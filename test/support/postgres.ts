@@ -171,7 +171,12 @@ export async function startPostgres(): Promise<PostgresServer> {
       );
       const pool = new pg.Pool({ connectionString: url(name), max: 10, allowExitOnIdle: true });
       pool.on('error', () => undefined);
-      return { name, url: url(name), pool, [Symbol.asyncDispose]: () => pool.end() };
+      return {
+        name,
+        url: url(name),
+        pool,
+        [Symbol.asyncDispose]: async () => void (pool.ending || (await pool.end())),
+      };
     },
     kill: () => server.kill('QUIT'),
     async restart() {
