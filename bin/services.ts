@@ -16,6 +16,7 @@ export const SERVICES: ServiceTable = new Map<string, () => Promise<ServiceDefin
   ['local', async () => (await import('../services/local/main.ts')).service],
   ['pickup', async () => (await import('../services/pickup/main.ts')).service],
   ['pipe', async () => (await import('../services/pipe/main.ts')).service],
+  ['proxymap', async () => (await import('../services/proxymap/main.ts')).service],
   ['qmgr', async () => (await import('../services/qmgr/main.ts')).service],
   ['showq', async () => (await import('../services/showq/main.ts')).service],
   ['smtp', async () => (await import('../services/smtp/main.ts')).service],

@@ -33,6 +33,9 @@ const derivedFrom: Readonly<Record<string, readonly string[]>> = {
 /** Facts of the process and the program, which any expression may use. */
 const ofProcess = ['config_directory', 'mail_release_date', 'process_id', 'process_name', 'service_name'];
 
+/** Parameters whose default names others for the tables that they list, without reading them for their own sake. */
+const listing: ReadonlySet<string> = new Set(['proxy_read_maps', 'proxy_write_maps']);
+
 interface Source {
   readonly names: readonly string[];
   /** Files of the project that it imports as values, relative to the root. */
@@ -106,6 +109,7 @@ function passOn(readers: ReadonlyMap<string, Set<string>>): void {
   for (let changed = true; changed; ) {
     changed = false;
     for (const [name, of] of readers) {
+      if (listing.has(name)) continue;
       const inDefault = namesIn(parameters.get(name)!.defaultValue, { functions, comparisons });
       for (const reference of [...inDefault, ...(derivedFrom[name] ?? [])]) {
         const target = readers.get(reference);

@@ -17,6 +17,7 @@ import { AnvilServiceDefinition } from './generated/postfleet/v1/anvil.ts';
 import { BounceServiceDefinition } from './generated/postfleet/v1/bounce.ts';
 import { CleanupServiceDefinition, type SubmitPart } from './generated/postfleet/v1/cleanup.ts';
 import { DeliveryServiceDefinition } from './generated/postfleet/v1/delivery.ts';
+import { ProxymapServiceDefinition } from './generated/postfleet/v1/proxymap.ts';
 import { QueueServiceDefinition } from './generated/postfleet/v1/queue.ts';
 import { RewriteServiceDefinition } from './generated/postfleet/v1/rewrite.ts';
 import { Pipeline } from './pipeline.ts';
@@ -27,6 +28,9 @@ import {
   type DeliveryAgent,
   type DeliveryReply,
   type DeliveryRequest,
+  type LookupReply,
+  type LookupRequest,
+  type Proxymap,
   type Queue,
   type SubmitReply,
   type SubmitRequest,
@@ -120,6 +124,14 @@ function anvilClient(client: GrpcClient<typeof AnvilServiceDefinition>): Anvil {
   };
 }
 
+function proxymapClient(client: GrpcClient<typeof ProxymapServiceDefinition>): Proxymap {
+  const pipeline = new Pipeline<LookupRequest, LookupReply>({
+    open: (batches) => client.lookup(batches),
+    size: (request) => request.key.length + 64,
+  });
+  return { lookup: (request, signal) => pipeline.call(request, signal) };
+}
+
 function queueClient(client: GrpcClient<typeof QueueServiceDefinition>): Queue {
   async function* list(request: Parameters<Queue['list']>[0], signal?: AbortSignal) {
     for await (const { items } of availableStream(client.list(request, options(signal)))) yield items;
@@ -195,6 +207,12 @@ export class RemoteClients implements AsyncDisposable {
   anvil(service: string): Anvil {
     return this.#client('anvil', service, (channel) =>
       anvilClient(this.#factory.create(AnvilServiceDefinition, channel)),
+    );
+  }
+
+  proxymap(service: string): Proxymap {
+    return this.#client('proxymap', service, (channel) =>
+      proxymapClient(this.#factory.create(ProxymapServiceDefinition, channel)),
     );
   }
 

@@ -1,6 +1,6 @@
 /**
  * The protocols between threads of one process: requests and replies as structured clones over a MessagePort. Session
- * threads use it for the few services that they do not hold themselves (anvil, showq, verify).
+ * threads use it for the few services that they do not hold themselves (anvil, proxymap, showq, verify).
  *
  * Only calls with one request and one reply cross; streams (a large submission, the queue's listing) do not.
  */
@@ -11,6 +11,7 @@ import {
   type Bounce,
   type Cleanup,
   type DeliveryAgent,
+  type Proxymap,
   type Queue,
   type TrivialRewrite,
   Unavailable,
@@ -96,6 +97,7 @@ export function portClients(port: MessagePort): RemoteTransport {
       delete: (request) => call(service, 'queue', 'delete', request),
     }),
     anvil: (service): Anvil => ({ count: (requests) => call(service, 'anvil', 'count', requests) }),
+    proxymap: (service): Proxymap => ({ lookup: (request) => call(service, 'proxymap', 'lookup', request) }),
     delivery: (service): DeliveryAgent => ({ deliver: (request) => call(service, 'delivery', 'deliver', request) }),
   };
 }

@@ -10,6 +10,7 @@ import type { CountReply, CountRequest } from './generated/postfleet/v1/anvil.ts
 import type { NoticeReply, NoticeRequest } from './generated/postfleet/v1/bounce.ts';
 import type { SubmitReply, SubmitRequest } from './generated/postfleet/v1/cleanup.ts';
 import type { DeliveryReply, DeliveryRequest } from './generated/postfleet/v1/delivery.ts';
+import type { LookupFlags, LookupReply, LookupRequest } from './generated/postfleet/v1/proxymap.ts';
 import type {
   DeleteReply,
   DeleteRequest,
@@ -29,6 +30,7 @@ export type { DeliveryRecipient, RecipientStatus, StatusNotification } from './g
 export { DeliveryStatus } from './generated/postfleet/v1/delivery.ts';
 export type { Client, ContentReference, Recipient } from './generated/postfleet/v1/envelope.ts';
 export { Envelope } from './generated/postfleet/v1/envelope.ts';
+export { LookupStatus } from './generated/postfleet/v1/proxymap.ts';
 export type {
   CountReply,
   CountRequest,
@@ -39,6 +41,9 @@ export type {
   FlushReply,
   FlushRequest,
   ListRequest,
+  LookupFlags,
+  LookupReply,
+  LookupRequest,
   NoticeReply,
   NoticeRequest,
   QueueItem,
@@ -90,4 +95,9 @@ export interface Queue {
 /** anvil(8). */
 export interface Anvil {
   count(requests: CountRequest[], signal?: AbortSignal): Promise<CountReply[]>;
+}
+
+/** proxymap(8). A failing table is a status of the reply, never an exception. */
+export interface Proxymap {
+  lookup(request: LookupRequest, signal?: AbortSignal): Promise<LookupReply>;
 }

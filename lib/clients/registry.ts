@@ -9,6 +9,7 @@ import {
   type Bounce,
   type Cleanup,
   type DeliveryAgent,
+  type Proxymap,
   type Queue,
   type TrivialRewrite,
   Unavailable,
@@ -21,6 +22,7 @@ export interface RemoteTransport {
   bounce(service: string): Bounce;
   queue(service: string): Queue;
   anvil(service: string): Anvil;
+  proxymap(service: string): Proxymap;
   delivery(service: string): DeliveryAgent;
 }
 
@@ -91,6 +93,10 @@ export class Registry implements Clients {
 
   anvil(service = 'anvil'): Anvil {
     return { count: async (requests, signal) => this.#find('anvil', service).count(requests, signal) };
+  }
+
+  proxymap(service = 'proxymap'): Proxymap {
+    return { lookup: async (request, signal) => this.#find('proxymap', service).lookup(request, signal) };
   }
 
   delivery(transport: string): DeliveryAgent | undefined {

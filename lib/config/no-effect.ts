@@ -24,6 +24,11 @@ export const noEffect: readonly { readonly reason: string; readonly names: reado
     ],
   },
   {
+    reason:
+      'Nothing writes through proxymap: a service that changes a table opens it itself, and Postgres keeps the changes of several apart.',
+    names: ['proxy_write_maps'],
+  },
+  {
     reason: 'There are no terminals of local users on this host to notify.',
     names: ['biff'],
   },

@@ -2,7 +2,7 @@
  * What every service gets from its skeleton: one context object, made from its master.cf entry, that tests can build
  * with parts of their own (`test/support/context.ts`).
  */
-import type { Anvil, Bounce, Cleanup, DeliveryAgent, Queue, TrivialRewrite } from '../clients/protocols.ts';
+import type { Anvil, Bounce, Cleanup, DeliveryAgent, Proxymap, Queue, TrivialRewrite } from '../clients/protocols.ts';
 import type { Configuration } from '../config/settings.ts';
 import type { ContentReader } from '../queue/content.ts';
 import type { EntryReader } from '../queue/entry-reader.ts';
@@ -19,6 +19,7 @@ export interface Clients {
   bounce(service?: string): Bounce;
   queue(service?: string): Queue;
   anvil(service?: string): Anvil;
+  proxymap(service?: string): Proxymap;
   /** The delivery agent behind a transport name; undefined where master.cf has no such entry. */
   delivery(transport: string): DeliveryAgent | undefined;
 }

@@ -6,7 +6,7 @@ import { Unavailable } from '../clients/protocols.ts';
 import type { Implementation } from './service.ts';
 
 type Kind = keyof Implementation;
-const KINDS: readonly Kind[] = ['cleanup', 'rewrite', 'bounce', 'queue', 'anvil', 'delivery'];
+const KINDS: readonly Kind[] = ['cleanup', 'rewrite', 'bounce', 'queue', 'anvil', 'proxymap', 'delivery'];
 
 /** An instance of the service and the calls to it that are under way. */
 class Served {
@@ -58,7 +58,7 @@ export class LiveImplementation {
     return old.idle();
   }
 
-  #forward({ cleanup, rewrite, bounce, queue, anvil, delivery }: Implementation): Implementation {
+  #forward({ cleanup, rewrite, bounce, queue, anvil, proxymap, delivery }: Implementation): Implementation {
     return {
       ...(cleanup && {
         cleanup: {
@@ -85,6 +85,9 @@ export class LiveImplementation {
         },
       }),
       ...(anvil && { anvil: { count: (requests, signal) => this.#call('anvil', (to) => to.count(requests, signal)) } }),
+      ...(proxymap && {
+        proxymap: { lookup: (request, signal) => this.#call('proxymap', (to) => to.lookup(request, signal)) },
+      }),
       ...(delivery && {
         delivery: { deliver: (request, signal) => this.#call('delivery', (to) => to.deliver(request, signal)) },
       }),

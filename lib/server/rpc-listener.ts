@@ -12,6 +12,7 @@ import { AnvilServiceDefinition } from '../clients/generated/postfleet/v1/anvil.
 import { BounceServiceDefinition } from '../clients/generated/postfleet/v1/bounce.ts';
 import { CleanupServiceDefinition, type SubmitPart } from '../clients/generated/postfleet/v1/cleanup.ts';
 import { DeliveryServiceDefinition } from '../clients/generated/postfleet/v1/delivery.ts';
+import { ProxymapServiceDefinition } from '../clients/generated/postfleet/v1/proxymap.ts';
 import { QueueServiceDefinition } from '../clients/generated/postfleet/v1/queue.ts';
 import { RewriteServiceDefinition } from '../clients/generated/postfleet/v1/rewrite.ts';
 import { MESSAGE_LIMIT, TOKEN_HEADER } from '../clients/grpc.ts';
@@ -48,7 +49,7 @@ async function* contentOf(parts: AsyncIterator<SubmitPart>): AsyncGenerator<Buff
 function addServices(server: Server, { implementation, log }: RpcListenerOptions): void {
   const failed = (error: unknown): void =>
     log.error(`a call failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-  const { cleanup, rewrite, bounce, queue, anvil, delivery } = implementation;
+  const { cleanup, rewrite, bounce, queue, anvil, proxymap, delivery } = implementation;
   if (cleanup !== undefined) {
     server.add(CleanupServiceDefinition, {
       submit: (batches) => servePipeline(batches, (request, signal) => cleanup.submit(request, signal), failed),
@@ -80,6 +81,11 @@ function addServices(server: Server, { implementation, log }: RpcListenerOptions
   if (anvil !== undefined) {
     server.add(AnvilServiceDefinition, {
       count: async ({ requests }, { signal }) => ({ replies: await anvil.count(requests, signal) }),
+    });
+  }
+  if (proxymap !== undefined) {
+    server.add(ProxymapServiceDefinition, {
+      lookup: (batches) => servePipeline(batches, (request, signal) => proxymap.lookup(request, signal), failed),
     });
   }
   if (queue !== undefined) {

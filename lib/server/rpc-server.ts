@@ -1,6 +1,6 @@
 /**
- * The skeleton of services that answer calls of other services: trivial-rewrite, cleanup, bounce, anvil, showq and the
- * delivery agents. `open` makes the implementation; the skeleton makes it reachable by whatever transport the process
+ * The skeleton of services that answer calls of other services: trivial-rewrite, cleanup, bounce, anvil, proxymap,
+ * showq and the delivery agents. `open` makes the implementation; the skeleton makes it reachable by whatever transport the process
  * uses, and releases it at the end.
  */
 import type { ServiceContext } from './context.ts';

@@ -2,7 +2,7 @@
  * What a service's main.ts exports: a table of what it is and one function that starts it. The skeletons in this folder
  * (tcpServer, rpcServer, queueWorker, soloWorker) make these from a handler and own everything around it.
  */
-import type { Anvil, Bounce, Cleanup, DeliveryAgent, Queue, TrivialRewrite } from '../clients/protocols.ts';
+import type { Anvil, Bounce, Cleanup, DeliveryAgent, Proxymap, Queue, TrivialRewrite } from '../clients/protocols.ts';
 import type { ServiceContext } from './context.ts';
 
 /** What other services can call in this one; each is optional, most services have exactly one. */
@@ -12,6 +12,7 @@ export interface Implementation {
   bounce?: Bounce;
   queue?: Queue;
   anvil?: Anvil;
+  proxymap?: Proxymap;
   delivery?: DeliveryAgent;
 }
 

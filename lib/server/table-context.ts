@@ -3,12 +3,27 @@ import { exportedEnvironment } from '../config/environment.ts';
 import { PostgresRows } from '../tables/postgres-rows.ts';
 import type { IndexedRows, TableContext } from '../tables/table.ts';
 import type { ServiceContext } from './context.ts';
+import { proxyLookup } from './proxy-lookup.ts';
 import type { Stores } from './stores.ts';
 
 /** The services of a process follow the tables of the fleet together, as they share its stores. */
 const shared = new WeakMap<Stores, PostgresRows>();
 
+/** `proxy:` tables are asked for at proxymap where master.cf has it, and opened by the service itself where it has not. */
 export function tableContext(context: ServiceContext): TableContext {
+  const { clients, configuration, log } = context;
+  const name = configuration.text('proxymap_service_name');
+  const exists = configuration.master.some((entry) => entry.command === 'proxymap' && entry.name === name);
+  const own = ownTableContext(context);
+  if (!exists) return own;
+  return {
+    ...own,
+    proxy: proxyLookup({ service: name, proxymap: clients.proxymap(name), warn: (text) => log.warning(text) }),
+  };
+}
+
+/** The same for a service that opens all of its tables itself. */
+export function ownTableContext(context: ServiceContext): TableContext {
   const { configuration, log, signal } = context;
   return {
     directory: configuration.directory,

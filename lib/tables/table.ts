@@ -70,13 +70,19 @@ export interface TableFlags {
   readonly valueIsFile?: boolean;
   /** No `$1` in results of patterns: the caller does not trust the key (alias_maps in local(8)). */
   readonly noSubstitution?: boolean;
-  /** Tables that anybody could change are refused (proxymap in front of an untrusting caller). */
+  /** `proxy:` is passed over, and the table opened here: what it says decides as whom something is done. */
   readonly noProxy?: boolean;
   /** Tables that do not say who owns them are refused. */
   readonly noUnauthenticated?: boolean;
 }
 
-/** The same with nothing left open. */
+/**
+ * For tables that say as whom something is done, or where: no part of somebody's address gets into the answer, and the
+ * answer comes from nobody who could not be made to prove who he is.
+ */
+export const SENSITIVE: TableFlags = { noSubstitution: true, noProxy: true, noUnauthenticated: true };
+
+/** TableFlags with nothing left open. */
 export type ResolvedFlags = Required<TableFlags>;
 
 export function resolveFlags(flags: TableFlags = {}): ResolvedFlags {

@@ -6,6 +6,7 @@ import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import { Maps } from '../../lib/tables/maps.ts';
 import { openMaps } from '../../lib/tables/open.ts';
+import { SENSITIVE } from '../../lib/tables/table.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { UserDatabase } from '../../lib/util/passwd.ts';
 
@@ -106,7 +107,7 @@ export async function openSettings(context: ServiceContext, users: UserDatabase)
   const stack = new AsyncDisposableStack();
   // A pattern must not put a part of somebody's address into a command, a path or the name of a transport.
   const open = async (parameter: string): Promise<Maps> =>
-    stack.use(await openMaps(parameter, text(parameter), tableContext(context), { noSubstitution: true }));
+    stack.use(await openMaps(parameter, text(parameter), tableContext(context), SENSITIVE));
   const aliasMaps = await open('alias_maps');
   return {
     aliasTables: aliasMaps.tables.map((table) => ({

@@ -74,7 +74,7 @@ export class OneProcess implements Shape {
   }
 
   #plan(configuration: Configuration): Plan {
-    return plan(configuration.master, new Set(this.#options.services.keys()), true);
+    return plan(configuration, new Set(this.#options.services.keys()), true);
   }
 
   async #start(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<void> {

@@ -5,12 +5,12 @@
  * message crosses no thread until it is in the log. Everything else runs in the main thread.
  */
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
+import type { Configuration } from '../../lib/config/settings.ts';
 
 /** Daemons of Postfix whose work is done elsewhere here, and where: their entries are accepted. */
 export const NEEDLESS: ReadonlyMap<string, string> = new Map([
   ['tlsmgr', 'TLS session state is kept by each service'],
   ['scache', 'connections are cached by each delivery agent'],
-  ['proxymap', 'tables are shared through Postgres'],
   ['postlogd', 'log lines go to standard output'],
 ]);
 
@@ -28,9 +28,16 @@ const QUEUE = new Set(['qmgr']);
 
 const rank = (entry: MasterEntry): number => (INGRESS.has(entry.command) ? 2 : QUEUE.has(entry.command) ? 1 : 0);
 
-export function plan(entries: readonly MasterEntry[], known: ReadonlySet<string>, withThreads: boolean): Plan {
+export function plan(
+  configuration: Pick<Configuration, 'master' | 'text'>,
+  known: ReadonlySet<string>,
+  withThreads: boolean,
+): Plan {
   const warnings: string[] = [];
-  const usable = entries.filter(({ command, name, line }) => {
+  // Tables are written by whoever changes them: the other proxymap, for writers, would have nothing to do.
+  const proxywrite = configuration.text('proxywrite_service_name');
+  const usable = configuration.master.filter(({ command, name, line }) => {
+    if (command === 'proxymap' && name === proxywrite) return false;
     if (known.has(command)) return true;
     if (!NEEDLESS.has(command))
       warnings.push(`master.cf, line ${line}: service ${name}: there is no daemon "${command}"; the entry is left out`);

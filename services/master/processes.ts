@@ -51,7 +51,7 @@ export class Processes implements Shape {
     configuration: Configuration,
     parameters: ReadonlyMap<string, string>,
   ): Processes {
-    const { main, warnings } = plan(configuration.master, new Set(options.services.keys()), false);
+    const { main, warnings } = plan(configuration, new Set(options.services.keys()), false);
     const processes = new Processes(options, warnings);
     for (const entry of main) processes.#startOne(entry, configuration, parameters, FINAL_STATUSES);
     return processes;
@@ -92,7 +92,7 @@ export class Processes implements Shape {
   }
 
   async reload(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<readonly string[]> {
-    const { main, warnings } = plan(configuration.master, new Set(this.#options.services.keys()), false);
+    const { main, warnings } = plan(configuration, new Set(this.#options.services.keys()), false);
     const wanted = new Map(main.map((entry) => [keyOf(entry), entry]));
     for (const [key, service] of this.#services) {
       if (wanted.has(key)) service.child.kill('SIGHUP');

@@ -5,6 +5,7 @@ import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
 import { openMaps } from '../../lib/tables/open.ts';
+import { SENSITIVE } from '../../lib/tables/table.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import { UserDatabase } from '../../lib/util/passwd.ts';
 
@@ -47,10 +48,7 @@ export async function openSettings(context: ServiceContext): Promise<VirtualSett
   }
   const stack = new AsyncDisposableStack();
   const open = async (parameter: string): Promise<Maps> =>
-    stack.use(
-      // A pattern must not put a part of somebody's address into a path or a user id.
-      await openMaps(parameter, configuration.text(parameter), tableContext(context), { noSubstitution: true }),
-    );
+    stack.use(await openMaps(parameter, configuration.text(parameter), tableContext(context), SENSITIVE));
   return {
     owner,
     base: configuration.text('virtual_mailbox_base').replace(/\/+$/, ''),

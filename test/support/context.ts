@@ -76,6 +76,7 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     bounce: () => missing('bounce'),
     queue: () => missing('queue'),
     anvil: () => missing('anvil'),
+    proxymap: () => missing('proxymap'),
     delivery: () => undefined,
     ...options.clients,
   };

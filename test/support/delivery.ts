@@ -57,6 +57,7 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     bounce: () => missing('bounce'),
     queue: () => missing('queue'),
     anvil: () => missing('anvil'),
+    proxymap: () => missing('proxymap'),
     delivery: (transport) => options.agents?.[transport],
   };
   const log = createLog({

@@ -76,7 +76,7 @@ export const addresses: readonly ParameterRow[] = [
   ['undisclosed_recipients_header', 'string', '', '', '', 'cleanup', 'Header added when a message has no recipient headers.'],
   ['virtual_alias_address_length_limit', 'int', '1000', '0..', '3.0', 'cleanup', 'Longest address after virtual alias expansion.'],
   ['virtual_alias_expansion_limit', 'int', '1000', '1..', '2.1', 'cleanup', 'Maximum recipients from expanding one recipient.'],
-  ['virtual_alias_maps', 'string', '$virtual_maps', '', '2.0', 'cleanup local newaliases postalias postconf postdrop postmap postqueue sendmail smtp smtpd trivial-rewrite virtual', 'Table that redirects recipient addresses.'],
+  ['virtual_alias_maps', 'string', '$virtual_maps', '', '2.0', 'cleanup local newaliases postalias postconf postdrop postmap postqueue proxymap sendmail smtp smtpd trivial-rewrite virtual', 'Table that redirects recipient addresses.'],
   ['virtual_alias_recursion_limit', 'int', '1000', '1..', '2.1', 'cleanup', 'Maximum depth of virtual alias expansion.'],
   ['virtual_transport', 'string', 'virtual', '', '2.0', 'trivial-rewrite', 'Transport for virtual_mailbox_domains.'],
 ];
