@@ -24,7 +24,7 @@ import {
   receivingAddresses,
 } from './host.ts';
 import { type MainCf, type MainCfEntry, parseMainCf, readMainCf } from './main-cf.ts';
-import { effectiveEntries, type MasterEntry, readMasterCf } from './master-cf.ts';
+import { effectiveEntries, type MasterEntry, parseMasterCf, readMasterCf } from './master-cf.ts';
 import { presentName } from './old-names.ts';
 import { type Parameter, parameters, transportFallback } from './parameters.ts';
 import { parseBoolean, parseInteger, parseSeconds } from './values.ts';
@@ -98,6 +98,17 @@ export class Configuration {
       environment: new Map(),
       ...options,
     });
+  }
+
+  /** A configuration from texts that are in no file yet; `directory` is where they are going to be. */
+  static fromTexts(
+    texts: { readonly mainCf: string; readonly masterCf: string },
+    directory: string,
+    options: LoadOptions = {},
+  ): Configuration {
+    const mainCf = parseMainCf(texts.mainCf, `${directory}/main.cf`);
+    const masterCf = parseMasterCf(texts.masterCf, `${directory}/master.cf`);
+    return Configuration.#assemble(directory, mainCf, masterCf, options);
   }
 
   static #assemble(

@@ -11,7 +11,7 @@ import type { Endpoint } from './tcp-server.ts';
 export const ENDPOINT_PARAMETERS = ['inet_interfaces', 'postfleet_port_map'] as const;
 
 /** Names that master.cf files use; /etc/services is not read, because containers lack it. */
-const SERVICES: Readonly<Record<string, number>> = {
+export const KNOWN_PORTS: Readonly<Record<string, number>> = {
   smtp: 25,
   submission: 587,
   submissions: 465,
@@ -41,7 +41,7 @@ export function endpoints(configuration: Configuration, entry: MasterEntry): End
   const mapped = map.get(entry.name) ?? entry.name;
   const colon = mapped.lastIndexOf(':');
   const service = mapped.slice(colon + 1);
-  const port = Number(map.get(service) ?? SERVICES[service] ?? service);
+  const port = Number(map.get(service) ?? KNOWN_PORTS[service] ?? service);
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new FatalError(
       `master.cf, line ${entry.line}: "${entry.name}": expected [host:]port with a number or a known service name`,
