@@ -77,7 +77,7 @@ async function readChanges(
   since: number,
 ): Promise<Map<string, string | undefined> | undefined> {
   const { rows } = await client.query<{ key: string; value: string | null }>(
-    `(select key, value from lookup_row where table_id = $1 and version > $2 limit ${MAX_ROWS_IN_MEMORY + 1})
+    `(select key, value from lookup_row where table_id = $1 and version > $2 and version > 0 limit ${MAX_ROWS_IN_MEMORY + 1})
      union all
      (select key, null from lookup_deleted where table_id = $1 and version > $2 limit ${MAX_ROWS_IN_MEMORY + 1})`,
     [head.id, since],

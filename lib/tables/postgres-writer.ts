@@ -31,9 +31,7 @@ export async function openPostgresWriter(
   const client = await pool.connect();
   try {
     await client.query("begin; set local postfleet.bulk = 'on'; set local work_mem = '64MB'");
-    await client.query(
-      'create temporary table incoming (ordinal bigint generated always as identity, key text collate "C", value text) on commit drop',
-    );
+    await client.query('create temporary table incoming (key text collate "C", value text) on commit drop');
     await client.query('select lookup_table_id($1)', [name]);
     const found = await client.query<{ id: string; version: string }>(
       'select id, version from lookup_table where name = $1 for update',
@@ -56,6 +54,8 @@ class PostgresWriter implements TableWriter {
   #copy: CopyStreamQuery | undefined;
   #copyError: Error | undefined;
   #chunk = '';
+  /** Rows that were given, duplicates included. */
+  #put = 0;
   #changed = 0;
   #done = false;
 
@@ -68,6 +68,7 @@ class PostgresWriter implements TableWriter {
   }
 
   put(key: string, value: string): void | Promise<void> {
+    this.#put += 1;
     this.#chunk += `${escapeCopy(key)}\t${escapeCopy(value)}\n`;
     if (this.#chunk.length >= CHUNK) return this.#flush();
   }
@@ -109,91 +110,122 @@ class PostgresWriter implements TableWriter {
 
   async commit(): Promise<void> {
     await this.#endCopy();
-    await this.#client.query('analyze incoming');
-    await this.#settleDuplicates();
-    // A table's first rows need no comparison.
     const { rowCount: known } = await this.#client.query('select from lookup_row where table_id = $1 limit 1', [
       this.#table,
     ]);
-    if (known !== 0) await this.#compare();
-    // In the order of the index, rows fill its pages one after another.
-    const isNew =
-      known === 0 ? 'true' : 'not exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)';
-    const added = await this.#client.query(
-      `insert into lookup_row (table_id, key, value, version)
-       select $1::bigint, key, value, $2::bigint from incoming i where ${isNew} order by key`,
-      [this.#table, this.#version],
-    );
-    this.#changed += added.rowCount ?? 0;
+    if (known === 0) await this.#addFirstRows();
+    else await this.#addChanges();
     if (this.#changed > 0) await this.#publish();
     await this.#client.query('commit');
     this.#done = true;
     this.#client.release();
   }
 
-  /** Of the same key in one text the first counts, or with -r the last; the others are reported and go. */
-  async #settleDuplicates(): Promise<void> {
-    const { duplicates } = this.#options;
-    const keep = duplicates === 'replace' ? 'max' : 'min';
-    const { rows } = await this.#client.query<{ key: string }>(
-      `with twice as (select key, ${keep}(ordinal) as keep from incoming group by key having count(*) > 1)
-       delete from incoming i using twice t where i.key = t.key and i.ordinal <> t.keep returning i.key`,
+  /**
+   * A table's first rows need no comparison, and no version of their own: copies of an older version are read anew. In the
+   * order of the index they fill its pages one after another.
+   */
+  async #addFirstRows(): Promise<void> {
+    const added = await this.#client.query(
+      `insert into lookup_row (table_id, key, value, version)
+       select distinct on (key) $1::bigint, key, value, 0 from incoming order by key, ctid ${this.#ofTwo}`,
+      [this.#table],
     );
-    if (duplicates === 'warn') this.#warnOf(new Set(rows.map(({ key }) => key)));
+    const count = added.rowCount ?? 0;
+    if (count === 0) return;
+    this.#changed += count;
+    if (this.#put > count && this.#options.duplicates === 'warn') await this.#warnOfDuplicates();
+    await this.#forgetDeletions();
   }
 
-  #warnOf(keys: ReadonlySet<string>): void {
-    for (const key of [...keys].slice(0, MAX_NAMED_DUPLICATES)) {
+  /** Of the same key in one text the first counts, or with -r the last. Rows stand in the order in which they came. */
+  get #ofTwo(): string {
+    return this.#options.duplicates === 'replace' ? 'desc' : 'asc';
+  }
+
+  async #warnOfDuplicates(): Promise<void> {
+    const { rows } = await this.#client.query<{ key: string }>(
+      'select key from incoming group by key having count(*) > 1 order by min(ctid)',
+    );
+    this.#warnOf(rows);
+  }
+
+  #warnOf(rows: readonly { readonly key: string }[]): void {
+    for (const { key } of rows.slice(0, MAX_NAMED_DUPLICATES)) {
       this.#options.warn(`${this.label}: duplicate entry: "${key}"`);
     }
-    const more = keys.size - MAX_NAMED_DUPLICATES;
+    const more = rows.length - MAX_NAMED_DUPLICATES;
     if (more > 0) this.#options.warn(`${this.label}: ${more} more duplicate entries`);
   }
 
-  async #compare(): Promise<void> {
+  /** What is different goes into a table of its own, by one pass over both in the order of keys, and from there into place. */
+  async #addChanges(): Promise<void> {
     const { mode, duplicates } = this.#options;
-    if (mode === 'create') await this.#deleteOthers();
-    if (mode === 'change' && duplicates !== 'replace') {
-      if (duplicates === 'ignore') return;
-      const { rows } = await this.#client.query<{ key: string }>(
-        'select key from incoming i where exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)',
-        [this.#table],
-      );
-      this.#warnOf(new Set(rows.map(({ key }) => key)));
-      return;
-    }
+    const client = this.#client;
+    await client.query('analyze incoming');
+    if (duplicates === 'warn') await this.#warnOfDuplicates();
+    await client.query(
+      `create temporary table change on commit drop as
+       select key, i.value, i.key is null as is_gone, r.key is null as is_added
+       from (select distinct on (key) key, value from incoming order by key, ctid ${this.#ofTwo}) i
+       ${mode === 'create' ? 'full' : 'left'} join (select key, value from lookup_row where table_id = ${this.#table}) r
+       using (key) where r.value is distinct from i.value`,
+    );
+    if (mode === 'create') await this.#deleteRows();
+    if (mode === 'create' || duplicates === 'replace') await this.#updateRows();
+    else if (duplicates === 'warn') await this.#warnOfKnown();
+    const added = await client.query(
+      `insert into lookup_row (table_id, key, value, version)
+       select $1::bigint, key, value, $2::bigint from change where is_added order by key`,
+      [this.#table, this.#version],
+    );
+    this.#changed += added.rowCount ?? 0;
+    await client.query(
+      'delete from lookup_deleted d using change c where d.table_id = $1 and d.key = c.key and c.is_added',
+      [this.#table],
+    );
+  }
+
+  /** With -i a key that is in the table already stays as it is there. */
+  async #warnOfKnown(): Promise<void> {
+    const { rows } = await this.#client.query<{ key: string }>(
+      `select key from incoming i where exists (select from lookup_row r where r.table_id = $1 and r.key = i.key)
+       group by key having count(*) = 1 order by min(ctid)`,
+      [this.#table],
+    );
+    this.#warnOf(rows);
+  }
+
+  async #updateRows(): Promise<void> {
     const updated = await this.#client.query(
-      `update lookup_row r set value = i.value, version = $2 from incoming i
-       where r.table_id = $1 and r.key = i.key and r.value <> i.value`,
+      `update lookup_row r set value = c.value, version = $2 from change c
+       where r.table_id = $1 and r.key = c.key and not c.is_added and not c.is_gone`,
       [this.#table, this.#version],
     );
     this.#changed += updated.rowCount ?? 0;
   }
 
   /** Rows that are not in the new text go; their keys are remembered for copies of an older version. */
-  async #deleteOthers(): Promise<void> {
+  async #deleteRows(): Promise<void> {
     const gone = await this.#client.query(
       `with gone as (
-         delete from lookup_row r where table_id = $1 and not exists (select from incoming i where i.key = r.key) returning key)
+         delete from lookup_row r using change c where r.table_id = $1 and r.key = c.key and c.is_gone returning r.key)
        insert into lookup_deleted (table_id, key, version) select $1, key, $2 from gone
        on conflict (table_id, key) do update set version = excluded.version`,
       [this.#table, this.#version],
     );
     this.#changed += gone.rowCount ?? 0;
-    if ((gone.rowCount ?? 0) > MAX_REMEMBERED_DELETIONS) {
-      await this.#client.query('delete from lookup_deleted where table_id = $1', [this.#table]);
-      await this.#client.query('update lookup_table set deletions_from = $2 where id = $1', [
-        this.#table,
-        this.#version,
-      ]);
-    }
+    if ((gone.rowCount ?? 0) > MAX_REMEMBERED_DELETIONS) await this.#forgetDeletions();
+  }
+
+  /** Copies of an older version are read anew. */
+  async #forgetDeletions(): Promise<void> {
+    await this.#client.query('delete from lookup_deleted where table_id = $1', [this.#table]);
+    await this.#client.query('update lookup_table set deletions_from = $2 where id = $1', [this.#table, this.#version]);
   }
 
   async #publish(): Promise<void> {
     const oldest = this.#version - REMEMBERED_VERSIONS;
-    await this.#client.query('delete from lookup_deleted d using incoming i where d.table_id = $1 and d.key = i.key', [
-      this.#table,
-    ]);
     await this.#client.query('delete from lookup_deleted where table_id = $1 and version <= $2', [this.#table, oldest]);
     await this.#client.query(
       'update lookup_table set version = $2, changed_at = now(), deletions_from = greatest(deletions_from, $3) where id = $1',

@@ -104,7 +104,7 @@ async function benchIndex(folder: string, context: TableContext): Promise<void> 
 }
 
 async function benchPostgres(folder: string, context: TableContext): Promise<void> {
-  await using server = await startPostgres();
+  await using server = await startPostgres({ durable: true });
   await using database = await server.createDatabase();
   const config = join(folder, 'fleet');
   await mkdir(config);

@@ -124,7 +124,7 @@ async function freePort(): Promise<number> {
 const PORT_ATTEMPTS = 5;
 
 /** Starts a server on a data folder. Postgres cannot pick a port itself: another process may take it in between. */
-async function start(folder: string, data: string): Promise<{ port: number; process: ServerProcess }> {
+async function start(folder: string, data: string, settings = ''): Promise<{ port: number; process: ServerProcess }> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     await writeFile(
@@ -140,7 +140,7 @@ max_connections = 200
 max_wal_size = 256MB
 autovacuum_naptime = 10s
 log_checkpoints = off
-`,
+${settings}`,
     );
     const server = await startServer(folder, 'QUIT', unprivileged([join(BINARIES, 'postgres'), '-D', data]));
     const line = await server.line(/database system is ready to accept connections|FATAL:.*/);
@@ -150,14 +150,25 @@ log_checkpoints = off
   }
 }
 
-/** Starts a server of its own, for tests that kill it. */
-export async function startPostgres(): Promise<PostgresServer> {
+/** What the server of an instance has (services/master/embedded-postgres.ts): for measurements. */
+const DURABLE = `fsync = on
+full_page_writes = on
+shared_buffers = 64MB
+max_wal_size = 1GB
+wal_level = minimal
+max_wal_senders = 0
+jit = off
+max_parallel_workers = 0
+`;
+
+/** Starts a server of its own, for tests that kill it, or for measurements of one that syncs to disk. */
+export async function startPostgres(options: { readonly durable?: boolean } = {}): Promise<PostgresServer> {
   const prepared = await preparedData();
   const folder = await serverFolder('postgres');
   const data = join(folder, 'data');
   cpSync(prepared, data, { recursive: true });
   await chmod(data, 0o700);
-  const { port, process: server } = await start(folder, data);
+  const { port, process: server } = await start(folder, data, options.durable === true ? DURABLE : '');
   const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
   let made = 0;
   return {
