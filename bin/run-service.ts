@@ -83,21 +83,21 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   const token = readToken(configuration);
   await using stack = new AsyncDisposableStack();
   const remote = stack.use(new RemoteClients({ address: configuration.text('postfleet_rpc_address'), token }));
-  const host: ServiceHost = stack.use(
-    new ServiceHost({
-      configuration,
-      remote,
-      tracing: await openTracing(`postfleet-${command}`),
-      expose: async ({ name }, implementation) => {
-        if (kindsOf(implementation).length === 0) return undefined;
-        const { configuration: present } = host;
-        const listen = present.text('postfleet_rpc_listen') || present.text('postfleet_rpc_address');
-        const address = listen.replaceAll('{service}', name);
-        return listenRpc({ address, token, implementation, log: host.log });
-      },
-    }),
-  );
-  // Health first: whoever watches sees a process that is alive and not ready, not one that is missing.
+  const host: ServiceHost = new ServiceHost({
+    configuration,
+    remote,
+    tracing: await openTracing(`postfleet-${command}`),
+    expose: async ({ name }, implementation) => {
+      if (kindsOf(implementation).length === 0) return undefined;
+      const { configuration: present } = host;
+      const listen = present.text('postfleet_rpc_listen') || present.text('postfleet_rpc_address');
+      const address = listen.replaceAll('{service}', name);
+      const grace = present.seconds('postfleet_shutdown_grace') * 1000;
+      return listenRpc({ address, token, implementation, grace, notReady: () => host.notReady(), log: host.log });
+    },
+  });
+  // Health is the first that can be asked and the last: whoever watches sees a process that is alive and not ready, not
+  // one that is missing.
   const http = configuration.text('postfleet_http_listen');
   let started = false;
   if (http !== '') {
@@ -112,6 +112,7 @@ export async function runService(options: RunServiceOptions): Promise<void> {
       }),
     );
   }
+  stack.use(host);
   await host.start(entry, await SERVICES.get(command)!());
   started = true;
   // Told while it started, it may have read the files before they were changed.

@@ -17,6 +17,7 @@ import { AnvilServiceDefinition } from './generated/postfleet/v1/anvil.ts';
 import { BounceServiceDefinition } from './generated/postfleet/v1/bounce.ts';
 import { CleanupServiceDefinition, type SubmitPart } from './generated/postfleet/v1/cleanup.ts';
 import { DeliveryServiceDefinition } from './generated/postfleet/v1/delivery.ts';
+import { HealthServiceDefinition } from './generated/postfleet/v1/health.ts';
 import { ProxymapServiceDefinition } from './generated/postfleet/v1/proxymap.ts';
 import { QueueServiceDefinition } from './generated/postfleet/v1/queue.ts';
 import { RewriteServiceDefinition } from './generated/postfleet/v1/rewrite.ts';
@@ -220,6 +221,16 @@ export class RemoteClients implements AsyncDisposable {
     return this.#client('delivery', service, (channel) =>
       deliveryClient(this.#factory.create(DeliveryServiceDefinition, channel)),
     );
+  }
+
+  async isReady(service: string, signal: AbortSignal): Promise<boolean> {
+    const client = this.#client('health', service, (channel) => this.#factory.create(HealthServiceDefinition, channel));
+    try {
+      return (await client.check({}, { signal })).notReady.length === 0;
+    } catch {
+      // Who cannot be asked would do no work for us either.
+      return false;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -125,11 +125,18 @@ export class Pipeline<Request, Response> {
   }
 }
 
+export interface ServeOptions<Request, Response> {
+  readonly handle: (request: Request, signal: AbortSignal) => Promise<Response>;
+  /** Told of what `handle` throws; the caller hears that it could not be done. */
+  readonly failed: (error: unknown) => void;
+  /** Aborted when no more calls are taken: the stream ends when those under way are answered. */
+  readonly draining: AbortSignal;
+}
+
 /** The answering side: runs every call of a stream and yields the replies as they come. */
 export async function* servePipeline<Request, Response>(
   batches: AsyncIterable<{ calls: Call<Request>[] }>,
-  handle: (request: Request, signal: AbortSignal) => Promise<Response>,
-  failed: (error: unknown) => void,
+  { handle, failed, draining }: ServeOptions<Request, Response>,
 ): AsyncGenerator<{ calls: Reply<Response>[] }> {
   const replies = new AsyncQueue<Reply<Response>[]>();
   const running = new Map<number, AbortController>();
@@ -155,6 +162,8 @@ export async function* servePipeline<Request, Response>(
             running.get(id)?.abort();
             continue;
           }
+          // Not begun, and told so by the end of the stream.
+          if (draining.aborted) continue;
           const controller = new AbortController();
           running.set(id, controller);
           handle(request, controller.signal).then(
@@ -169,9 +178,18 @@ export async function* servePipeline<Request, Response>(
     } catch {
       // The caller is gone; what it asked for goes on or is given up by its own signal.
     }
+    finish();
+  };
+  const finish = (): void => {
     ended = true;
     if (running.size === 0 && batch.length === 0) replies.end();
   };
   void read();
-  for await (const calls of replies) yield { calls };
+  if (draining.aborted) finish();
+  draining.addEventListener('abort', finish, { once: true });
+  try {
+    for await (const calls of replies) yield { calls };
+  } finally {
+    draining.removeEventListener('abort', finish);
+  }
 }

@@ -24,6 +24,8 @@ export interface RemoteTransport {
   anvil(service: string): Anvil;
   proxymap(service: string): Proxymap;
   delivery(service: string): DeliveryAgent;
+  /** Whether the process of that service would do its work; left out where all that is called runs in this one. */
+  isReady?(service: string, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface RegistryOptions {
@@ -97,6 +99,11 @@ export class Registry implements Clients {
 
   proxymap(service = 'proxymap'): Proxymap {
     return { lookup: async (request, signal) => this.#find('proxymap', service).lookup(request, signal) };
+  }
+
+  async isReady(service: string, signal: AbortSignal): Promise<boolean> {
+    if (this.#local.has(service)) return true;
+    return (await this.#options.remote?.isReady?.(service, signal)) ?? true;
   }
 
   delivery(transport: string): DeliveryAgent | undefined {

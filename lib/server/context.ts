@@ -22,6 +22,8 @@ export interface Clients {
   proxymap(service?: string): Proxymap;
   /** The delivery agent behind a transport name; undefined where master.cf has no such entry. */
   delivery(transport: string): DeliveryAgent | undefined;
+  /** Whether a service of another process would do its work; of those in this one, /readyz asks each. Never rejects. */
+  isReady(service: string, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface ServiceContext {
@@ -46,6 +48,8 @@ export interface ServiceContext {
   readonly attempts?: Attempts;
   /** Aborted when no new work is to be taken: finish what is under way. */
   readonly draining: AbortSignal;
-  /** Aborted when the grace period is over: let go of everything. */
+  /** Aborted when the grace period is over: end what waits for its next request. `signal` follows. */
+  readonly closing?: AbortSignal;
+  /** Aborted seconds later: let go of everything. */
   readonly signal: AbortSignal;
 }

@@ -11,6 +11,7 @@ import { success } from '../mail/dsn.ts';
 import { FatalError } from '../util/errors.ts';
 import { deliveryAgent } from './delivery-agent.ts';
 import { ServiceHost, type ServiceToRun } from './host.ts';
+import { queueWorker } from './queue-worker.ts';
 import { rpcServer } from './rpc-server.ts';
 import type { ServiceDefinition } from './service.ts';
 import { tcpServer } from './tcp-server.ts';
@@ -60,18 +61,30 @@ const slowAgent = deliveryAgent({
   }),
 });
 
+/** What a worker was told, and when. */
+const told: string[] = [];
+const worker = queueWorker({
+  name: 'worker',
+  parameters: [],
+  open: async ({ draining }) => {
+    draining.addEventListener('abort', () => told.push('worker'));
+    return { [Symbol.asyncDispose]: async () => void told.push('released') };
+  },
+});
+
 const DEFINITIONS: Readonly<Record<string, ServiceDefinition>> = {
   greeter,
   named: named(false),
   keeper: named(true),
   discard: slowAgent,
+  worker,
 };
 
 async function setUp(context: TestContext, mainCf: string, masterCf: string) {
   const directory = mkdtempSync(join(tmpdir(), 'host-'));
   context.after(() => rmSync(directory, { recursive: true }));
   const load = (main: string, master = masterCf): Configuration => {
-    writeFileSync(join(directory, 'main.cf'), `inet_interfaces = 127.0.0.1\n${main}`);
+    writeFileSync(join(directory, 'main.cf'), `inet_interfaces = 127.0.0.1\npostfleet_shutdown_delay = 0\n${main}`);
     writeFileSync(join(directory, 'master.cf'), master);
     return Configuration.load(directory, { environment: new Map() });
   };
@@ -192,4 +205,17 @@ test('an attempt that is under way when its agent is replaced is joined, not rep
   slow.go.resolve();
   assert.equal(await before, await after);
   assert.equal(slow.deliveries, 1);
+});
+
+test('at the end whoever works the queue stops at once, and clients are served for a while', async (context) => {
+  const port = await freePort();
+  const mainCf = 'smtpd_banner = here\npostfleet_shutdown_delay = 1\n';
+  const { host } = await setUp(context, mainCf, `queue unix n - n - - worker\n${port} inet n - n - - greeter\n`);
+  assert.deepEqual(await host.notReady(), []);
+  const ended = host[Symbol.asyncDispose]().then(() => told.push('ended'));
+  assert.deepEqual(await host.notReady(), ['draining']);
+  assert.equal(await greeting(port), 'here');
+  assert.deepEqual(told, ['worker', 'released']);
+  await ended;
+  assert.equal(await greeting(port), 'refused');
 });

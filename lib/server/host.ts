@@ -2,8 +2,10 @@
  * A process, or a thread, that runs services: it makes each one's context from its master.cf entry, starts them, answers
  * their calls, reloads and drains them.
  *
- * Draining: `draining` tells a service to take nothing new; each is then released, the last one started first, and after
- * the grace period `signal` makes them let go.
+ * Ending: from the first moment /readyz says that the process is not ready. What works the queue is told at once, so that
+ * others can take its shards; what is called or connected to goes on for postfleet_shutdown_delay, for whoever sends clients
+ * hears of it late. Then `draining` tells a service to take nothing new; each is released, the last one started first. When
+ * postfleet_shutdown_grace is over, `closing` ends what is between two commands, and seconds later `signal` everything.
  *
  * Reloading: every service is opened a second time with the next configuration; only when all of them have been opened do
  * calls and connections go to the new instances. The old ones finish what is under way, with the settings that it began
@@ -11,7 +13,7 @@
  *
  * Logs what goes wrong while a service is released.
  */
-
+import { setTimeout as delay } from 'node:timers/promises';
 import { Registry, type RemoteTransport } from '../clients/registry.ts';
 import type { MasterEntry } from '../config/master-cf.ts';
 import type { Configuration } from '../config/settings.ts';
@@ -53,8 +55,8 @@ export interface HostOptions {
   readonly tracing: Tracing;
   /** Listen with SO_REUSEPORT: several threads share the port. */
   readonly reusePort?: boolean;
-  /** Milliseconds from the beginning of the drain until services must let go. */
-  readonly grace?: number;
+  /** Milliseconds in the place of postfleet_shutdown_delay. */
+  readonly shutdownDelay?: number;
   /** Makes a service callable from outside the process, for as long as it runs. */
   readonly expose?: (entry: MasterEntry, implementation: Implementation) => Promise<AsyncDisposable | undefined>;
 }
@@ -70,7 +72,8 @@ export interface PreparedReload extends AsyncDisposable {
   commit(): void;
 }
 
-const DEFAULT_GRACE = 10_000;
+/** Milliseconds from `closing` to `signal`: answers to commands that are under way arrive in them. */
+export const LAST_WORDS = 3000;
 /** Milliseconds for which sessions and deliveries go on after a reload: as long as Postfix's daemon_timeout lets them. */
 const RELOAD_GRACE = 18_000_000;
 
@@ -88,7 +91,28 @@ interface Instance extends ServiceToRun {
   readonly service: RunningService;
   readonly place: Place;
   readonly draining: AbortController;
+  readonly closing: AbortController;
   readonly end: AbortController;
+}
+
+/** Nobody calls it or connects to it: it works a queue by itself. */
+const isWorker = ({ definition }: ServiceToRun): boolean =>
+  definition.skeleton === 'queueWorker' || definition.skeleton === 'soloWorker';
+
+/** Ends all that the instances have under way when `grace` milliseconds are over; call what it returns when nothing is. */
+function limit(instances: () => Iterable<Instance>, grace: number): () => void {
+  const timers = [
+    setTimeout(() => {
+      for (const { closing } of instances()) closing.abort();
+    }, grace),
+    setTimeout(() => {
+      for (const { end } of instances()) end.abort();
+    }, grace + LAST_WORDS),
+  ];
+  for (const timer of timers) timer.unref();
+  return () => {
+    for (const timer of timers) clearTimeout(timer);
+  };
 }
 
 const keyOf = ({ name, type }: MasterEntry): string => `${name}/${type}`;
@@ -118,7 +142,9 @@ export class ServiceHost implements AsyncDisposable {
   readonly log: Log;
   readonly #options: HostOptions;
   readonly #listeners = new Listeners();
-  readonly #draining = new AbortController();
+  /** Aborted at the end: stores that were never reached are waited for no longer. */
+  readonly #opening = new AbortController();
+  #withdrawn = false;
   /** Instances of earlier configurations that finish what they began, and when they have. */
   readonly #retiring = new Map<Instance, Promise<void>>();
   #configuration: Configuration;
@@ -133,7 +159,7 @@ export class ServiceHost implements AsyncDisposable {
     this.#transports = transportNames(configuration);
     this.clients = new Registry({ remote, isTransport: (name) => this.#transports.has(name) });
     this.log = serviceLog(configuration, 'master', false);
-    this.stores = new OpenStores(configuration, this.log, this.#draining.signal);
+    this.stores = new OpenStores(configuration, this.log, this.#opening.signal);
   }
 
   get configuration(): Configuration {
@@ -161,6 +187,7 @@ export class ServiceHost implements AsyncDisposable {
       entries: createEntryReader(() => this.stores.nats()),
       attempts,
       draining: instance.draining.signal,
+      closing: instance.closing.signal,
       signal: instance.end.signal,
       ...(entry.type === 'inet'
         ? {
@@ -177,7 +204,8 @@ export class ServiceHost implements AsyncDisposable {
     const { entry, definition } = toRun;
     const key = keyOf(entry);
     const old = this.#running.get(key)?.place;
-    const bare = { ...toRun, key, configuration, draining: new AbortController(), end: new AbortController() };
+    const [draining, closing, end] = [new AbortController(), new AbortController(), new AbortController()];
+    const bare = { ...toRun, key, configuration, draining, closing, end };
     const attempts = old?.attempts ?? new Attempts();
     const service = await definition.start(this.#context(configuration.ofEntry(entry), entry, bare, attempts));
     try {
@@ -277,15 +305,14 @@ export class ServiceHost implements AsyncDisposable {
   /** Lets an instance finish; `answered` resolves when no call to it is under way. */
   #retire(instance: Instance, answered: Promise<void>): void {
     instance.draining.abort();
-    const grace = setTimeout(() => instance.end.abort(), RELOAD_GRACE);
-    grace.unref();
+    const done = limit(() => [instance], RELOAD_GRACE);
     const ended = new Promise<void>((resolve) =>
       instance.end.signal.addEventListener('abort', () => resolve(), { once: true }),
     );
     const finish = async (): Promise<void> => {
       await Promise.race([answered, ended]);
       await this.#release(instance);
-      clearTimeout(grace);
+      done();
       this.#retiring.delete(instance);
     };
     this.#retiring.set(instance, finish());
@@ -308,26 +335,43 @@ export class ServiceHost implements AsyncDisposable {
 
   /** Names of the services that would not do their work at present. */
   async notReady(): Promise<string[]> {
-    if (this.#draining.signal.aborted) return ['draining'];
+    if (this.#withdrawn) return ['draining'];
     const states = await Promise.all(
       [...this.#running.values()].map(async ({ entry, service }) => ((await service.ready()) ? [] : [entry.name])),
     );
     return states.flat();
   }
 
+  /** From here on nobody is to be sent to this process. */
+  withdraw(): void {
+    this.#withdrawn = true;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#draining.abort();
+    this.withdraw();
+    this.#opening.abort();
     const running = [...this.#running.values()];
-    for (const { draining } of running) draining.abort();
-    const timer = setTimeout(() => {
-      for (const { end } of [...running, ...this.#retiring.keys()]) end.abort();
-    }, this.#options.grace ?? DEFAULT_GRACE);
-    await Promise.all(running.map(({ place }) => place.exposed?.[Symbol.asyncDispose]()));
-    for (const instance of running.reverse()) await this.#release(instance);
+    const workers = running.filter(isWorker);
+    const others = running.filter((instance) => !isWorker(instance));
+    for (const { draining } of workers) draining.abort();
+    const worked = Promise.all(workers.map((instance) => this.#release(instance)));
+    if (others.length > 0) await delay(this.#shutdownDelay);
+    for (const { draining } of others) draining.abort();
+    const grace = this.#configuration.seconds('postfleet_shutdown_grace') * 1000;
+    const done = limit(() => [...running, ...this.#retiring.keys()], grace);
+    await Promise.all(others.map(({ place }) => place.exposed?.[Symbol.asyncDispose]()));
+    // The queue's workers need those that they call.
+    await worked;
+    await Promise.all(workers.map(({ place }) => place.exposed?.[Symbol.asyncDispose]()));
+    for (const instance of others.reverse()) await this.#release(instance);
     await Promise.all(this.#retiring.values());
-    clearTimeout(timer);
+    done();
     this.#running.clear();
     await this.stores[Symbol.asyncDispose]();
     await this.#options.tracing.shutdown();
+  }
+
+  get #shutdownDelay(): number {
+    return this.#options.shutdownDelay ?? this.#configuration.seconds('postfleet_shutdown_delay') * 1000;
   }
 }

@@ -12,6 +12,7 @@ import { AnvilServiceDefinition } from '../clients/generated/postfleet/v1/anvil.
 import { BounceServiceDefinition } from '../clients/generated/postfleet/v1/bounce.ts';
 import { CleanupServiceDefinition, type SubmitPart } from '../clients/generated/postfleet/v1/cleanup.ts';
 import { DeliveryServiceDefinition } from '../clients/generated/postfleet/v1/delivery.ts';
+import { HealthServiceDefinition } from '../clients/generated/postfleet/v1/health.ts';
 import { ProxymapServiceDefinition } from '../clients/generated/postfleet/v1/proxymap.ts';
 import { QueueServiceDefinition } from '../clients/generated/postfleet/v1/queue.ts';
 import { RewriteServiceDefinition } from '../clients/generated/postfleet/v1/rewrite.ts';
@@ -19,7 +20,7 @@ import { MESSAGE_LIMIT, TOKEN_HEADER } from '../clients/grpc.ts';
 import { servePipeline } from '../clients/pipeline.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { callErrors } from './call-errors.ts';
+import { callError, callErrors } from './call-errors.ts';
 import type { Implementation } from './service.ts';
 
 export interface RpcListenerOptions {
@@ -27,9 +28,15 @@ export interface RpcListenerOptions {
   readonly address: string;
   readonly token: string;
   readonly implementation: Implementation;
+  /** Names of the services of this process that would not do their work. */
+  readonly notReady?: () => Promise<string[]>;
   readonly log: Log;
   readonly credentials?: ServerCredentials;
+  /** Milliseconds that calls under way have at the end. */
+  readonly grace?: number;
 }
+
+const DEFAULT_GRACE = 2000;
 
 function authenticated(token: string) {
   const expected = Buffer.from(token);
@@ -46,13 +53,19 @@ async function* contentOf(parts: AsyncIterator<SubmitPart>): AsyncGenerator<Buff
   for (let next = await parts.next(); next.done !== true; next = await parts.next()) yield next.value.content;
 }
 
-function addServices(server: Server, { implementation, log }: RpcListenerOptions): void {
-  const failed = (error: unknown): void =>
-    log.error(`a call failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+function addServices(
+  server: Server,
+  { implementation, notReady, log }: RpcListenerOptions,
+  draining: AbortSignal,
+): void {
+  const failed = (error: unknown): void => void callError(error, log);
+  const serving = { failed, draining };
   const { cleanup, rewrite, bounce, queue, anvil, proxymap, delivery } = implementation;
+  server.add(HealthServiceDefinition, { check: async () => ({ notReady: (await notReady?.()) ?? [] }) });
   if (cleanup !== undefined) {
     server.add(CleanupServiceDefinition, {
-      submit: (batches) => servePipeline(batches, (request, signal) => cleanup.submit(request, signal), failed),
+      submit: (batches) =>
+        servePipeline(batches, { ...serving, handle: (request, signal) => cleanup.submit(request, signal) }),
       async submitLarge(parts, context) {
         const pieces = parts[Symbol.asyncIterator]();
         const first = await pieces.next();
@@ -64,7 +77,8 @@ function addServices(server: Server, { implementation, log }: RpcListenerOptions
   }
   if (delivery !== undefined) {
     server.add(DeliveryServiceDefinition, {
-      deliver: (batches) => servePipeline(batches, (request, signal) => delivery.deliver(request, signal), failed),
+      deliver: (batches) =>
+        servePipeline(batches, { ...serving, handle: (request, signal) => delivery.deliver(request, signal) }),
     });
   }
   if (rewrite !== undefined) {
@@ -85,7 +99,8 @@ function addServices(server: Server, { implementation, log }: RpcListenerOptions
   }
   if (proxymap !== undefined) {
     server.add(ProxymapServiceDefinition, {
-      lookup: (batches) => servePipeline(batches, (request, signal) => proxymap.lookup(request, signal), failed),
+      lookup: (batches) =>
+        servePipeline(batches, { ...serving, handle: (request, signal) => proxymap.lookup(request, signal) }),
     });
   }
   if (queue !== undefined) {
@@ -110,7 +125,8 @@ export async function listenRpc(options: RpcListenerOptions): Promise<AsyncDispo
   })
     .use(authenticated(options.token))
     .use(callErrors(log));
-  addServices(server, options);
+  const draining = new AbortController();
+  addServices(server, options, draining.signal);
   // A socket file that a killed process left behind would refuse the next one.
   if (address.startsWith('unix:')) rmSync(address.slice('unix:'.length), { force: true });
   try {
@@ -124,7 +140,8 @@ export async function listenRpc(options: RpcListenerOptions): Promise<AsyncDispo
   log.debug(`answers calls on ${address}`);
   return {
     async [Symbol.asyncDispose]() {
-      const timer = setTimeout(() => server.forceShutdown(), 2000);
+      const timer = setTimeout(() => server.forceShutdown(), options.grace ?? DEFAULT_GRACE);
+      draining.abort();
       await server.shutdown();
       clearTimeout(timer);
     },

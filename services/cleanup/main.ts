@@ -12,6 +12,7 @@
 import { type Cleanup, type SubmitReply, SubmitStatus, Unavailable } from '../../lib/clients/protocols.ts';
 import { SpaceMonitor } from '../../lib/queue/space.ts';
 import { durability } from '../../lib/server/durability.ts';
+import { LogReadiness } from '../../lib/server/log-ready.ts';
 import { rpcServer } from '../../lib/server/rpc-server.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import { TableError } from '../../lib/tables/table.ts';
@@ -75,8 +76,10 @@ export const service = rpcServer({
       submitLarge: (request, content) =>
         guarded(request.envelope?.queueId ?? '', () => submitLarge(submitContext, request, content)),
     };
+    const readiness = new LogReadiness(nats, configuration);
     return {
       cleanup,
+      ready: () => readiness.isReady(),
       async [Symbol.asyncDispose]() {
         await committer.drain();
         await mapping[Symbol.asyncDispose]();

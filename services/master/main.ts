@@ -101,6 +101,8 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
     ['postfleet_rpc_address', instance.rpcAddress],
     ['postfleet_rpc_token_file', instance.secretPath('token')],
     ['postfleet_state_directory', instance.directory],
+    // Nobody spreads clients over the processes of one machine.
+    ...(first.set('postfleet_shutdown_delay') ? [] : ([['postfleet_shutdown_delay', '0']] as const)),
     ...Object.entries(stores.parameters),
     ...environment,
   ]);

@@ -30,12 +30,13 @@ export class OneProcess implements Shape {
   readonly #stack = new AsyncDisposableStack();
   readonly #host: ServiceHost;
   readonly #fail: (error: unknown) => void;
+  #ending = false;
   #threads: SessionThreads | undefined;
   #warnings: readonly string[] = [];
 
   private constructor(options: ShapeOptions, host: ServiceHost) {
     this.#options = options;
-    this.#host = this.#stack.use(host);
+    this.#host = host;
     const { promise, reject } = Promise.withResolvers<never>();
     this.failed = promise;
     this.#fail = reject;
@@ -52,6 +53,8 @@ export class OneProcess implements Shape {
     const host: ServiceHost = new ServiceHost({
       configuration,
       remote: undefined,
+      // Whoever connects does so in the session threads, which end before this.
+      shutdownDelay: 0,
       tracing: await openTracing('postfleet'),
       expose: async ({ name, command }, implementation) => {
         if (!CALLABLE.has(command)) return undefined;
@@ -80,18 +83,28 @@ export class OneProcess implements Shape {
   async #start(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<void> {
     const { main, threads, warnings } = this.#plan(configuration);
     this.#warnings = warnings;
-    for (const { entry, definition } of await this.#toRun(main)) await this.#host.start(entry, definition);
-    this.#stack.defer(() => this.#threads?.[Symbol.asyncDispose]());
-    await this.#startThreads(configuration, parameters, threads);
     const http = configuration.text('postfleet_http_listen');
-    if (http === '') return;
-    this.#stack.use(
-      await listenHttp({
-        listen: http,
-        notReady: async () => [...(await this.#host.notReady()), ...((await this.#threads?.notReady()) ?? [])],
-        metrics: () => this.#metrics(),
-      }),
-    );
+    let started = false;
+    // Health is the last to go: until then it says that nobody is to come.
+    if (http !== '')
+      this.#stack.use(
+        await listenHttp({
+          listen: http,
+          notReady: async () => (started ? this.#notReady() : ['starting']),
+          metrics: () => this.#metrics(),
+        }),
+      );
+    this.#stack.use(this.#host);
+    for (const { entry, definition } of await this.#toRun(main)) await this.#host.start(entry, definition);
+    this.#stack.defer(() => this.#endThreads());
+    await this.#startThreads(configuration, parameters, threads);
+    started = true;
+  }
+
+  async #notReady(): Promise<string[]> {
+    return this.#ending
+      ? ['draining']
+      : [...(await this.#host.notReady()), ...((await this.#threads?.notReady()) ?? [])];
   }
 
   /** Session threads, where master.cf has anything for them to serve. */
@@ -142,7 +155,14 @@ export class OneProcess implements Shape {
   /** Nothing is left to be done: the process ends, and its threads with it. */
   async abort(): Promise<void> {}
 
+  async #endThreads(): Promise<void> {
+    const threads = this.#threads;
+    await threads?.[Symbol.asyncDispose]();
+    this.#threads = undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true;
     await this.#stack.disposeAsync();
   }
 }

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
+import { LAST_WORDS } from '../../lib/server/host.ts';
 import { Child } from './child.ts';
 import { SERVICE_PID_FILE } from './leftover.ts';
 import { plan } from './plan.ts';
@@ -13,8 +14,8 @@ import type { Shape, ShapeOptions } from './shape.ts';
 
 /** A child that ends with one of these at the start of the instance does so because of its configuration: the start has failed. */
 const FINAL_STATUSES: ReadonlySet<number> = new Set([64, 78]);
-/** Milliseconds that a process has to drain. */
-const GRACE = 15_000;
+/** Milliseconds that a process has beyond the time that its services may take. */
+const MARGIN = 5000;
 
 /** An entry with another daemon is another process. */
 const keyOf = ({ name, type, command }: MasterEntry): string => `${name}/${type} ${command}`;
@@ -26,6 +27,7 @@ interface Service {
   readonly child: Child;
   /** Its place among the ports for health and metrics. */
   readonly index: number;
+  readonly ingress: boolean;
 }
 
 export class Processes implements Shape {
@@ -81,14 +83,19 @@ export class Processes implements Shape {
       name,
       command,
       arguments: [...args, entry.command, '--service', service],
-      environment: { ...environment, POSTFLEET_HTTP_LISTEN: httpListen(configuration, index) },
-      grace: GRACE,
+      environment: {
+        ...environment,
+        POSTFLEET_HTTP_LISTEN: httpListen(configuration, index),
+        // When they are told to end, those that clients connect to have ended, and nobody else calls them.
+        ...(isIngress(entry) ? {} : { POSTFLEET_SHUTDOWN_DELAY: '0' }),
+      },
+      grace: endLimit(configuration),
       log,
       finalStatuses,
       pidFile: join(instance.runDirectory, pidFile),
     });
     child.failed.catch(this.#fail);
-    this.#services.set(keyOf(entry), { name, service, child, index });
+    this.#services.set(keyOf(entry), { name, service, child, index, ingress: isIngress(entry) });
   }
 
   async reload(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<readonly string[]> {
@@ -122,9 +129,21 @@ export class Processes implements Shape {
 
   /** Who takes mail in ends first, the delivery agents last. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { child } of [...this.#services.values()].reverse()) await child[Symbol.asyncDispose]();
+    const services = [...this.#services.values()].reverse();
+    const end = ({ child }: Service): Promise<void> => child[Symbol.asyncDispose]();
+    await Promise.all(services.filter(({ ingress }) => ingress).map(end));
+    for (const service of services.filter(({ ingress }) => !ingress)) await end(service);
     await Promise.all(this.#leaving.values());
   }
+}
+
+/** Clients connect to it. */
+const isIngress = ({ type }: MasterEntry): boolean => type === 'inet';
+
+/** Milliseconds after which a process that was told to end is killed. */
+function endLimit(configuration: Configuration): number {
+  const seconds = configuration.seconds('postfleet_shutdown_delay') + configuration.seconds('postfleet_shutdown_grace');
+  return seconds * 1000 + LAST_WORDS + MARGIN;
 }
 
 /** host:port for health and metrics of the process with that index; empty for none. */

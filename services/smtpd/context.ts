@@ -97,7 +97,7 @@ export class SmtpdContext implements AsyncDisposable {
     );
     this.freeSpace = new FreeSpace(configuration.text('queue_directory'));
     this.discard = parseDiscard(this.settings.discardEhloKeywords, (text) => this.log.warning(text)).discard;
-    service.signal.addEventListener('abort', () => this.#shutDown(), { once: true });
+    (service.closing ?? service.signal).addEventListener('abort', () => this.#shutDown(), { once: true });
   }
 
   static async open(service: ServiceContext, overrides: Overrides = {}): Promise<SmtpdContext> {

@@ -13,10 +13,21 @@
  *
  * SEE ALSO: smtpd(8), postconf(5).
  */
+import type { ServiceContext } from '../../lib/server/context.ts';
 import { tcpServer } from '../../lib/server/tcp-server.ts';
 import { SmtpdContext } from './context.ts';
 import { SMTPD_PARAMETERS } from './parameters.ts';
 import { Session } from './session.ts';
+
+/** Milliseconds for those that are called to say whether they would do their work. */
+const READY_LIMIT = 800;
+
+/** A greeting alone is of no use: a message must find who resolves its addresses and who keeps it. */
+async function wouldKeep({ clients }: ServiceContext): Promise<boolean> {
+  const signal = AbortSignal.timeout(READY_LIMIT);
+  const states = await Promise.all(['cleanup', 'rewrite'].map((name) => clients.isReady(name, signal)));
+  return !states.includes(false);
+}
 
 export const service = tcpServer({
   name: 'smtpd',
@@ -25,6 +36,7 @@ export const service = tcpServer({
     const context = await SmtpdContext.open(base);
     return {
       session: (socket) => Session.serve(context, context.settingsNow(), socket),
+      ready: () => wouldKeep(base),
       [Symbol.asyncDispose]: () => context[Symbol.asyncDispose](),
     };
   },

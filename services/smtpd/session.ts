@@ -86,6 +86,8 @@ export class Session implements Limited {
   #paused = false;
   #peerEnded = false;
   #closed = false;
+  /** No further command is to be worked on. */
+  #leaving = false;
   #greeted = false;
   /** The header of the PROXY protocol has not come. */
   #proxied = false;
@@ -212,6 +214,10 @@ export class Session implements Limited {
 
   /** Works off what is at hand, and writes the replies. What is broken in a command ends its session alone. */
   #pump(): void {
+    if (this.#leaving) {
+      this.shutDown();
+      return;
+    }
     try {
       this.#workOff();
     } catch (error) {
@@ -396,9 +402,11 @@ export class Session implements Limited {
     this.#hangUp();
   }
 
-  /** The grace period is over. */
+  /** The grace period is over: the session ends when the command that is worked on has been answered. */
   shutDown(): void {
     if (this.#closed || this.ending) return;
+    this.#leaving = true;
+    if (this.#busy) return;
     this.#output += `421 4.3.2 ${this.settings.myhostname} Service shutting down\r\n`;
     this.ending = true;
     this.#hangUp();

@@ -78,6 +78,7 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     anvil: () => missing('anvil'),
     proxymap: () => missing('proxymap'),
     delivery: () => undefined,
+    isReady: async () => true,
     ...options.clients,
   };
   const service = {

@@ -59,6 +59,7 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     anvil: () => missing('anvil'),
     proxymap: () => missing('proxymap'),
     delivery: (transport) => options.agents?.[transport],
+    isReady: async () => true,
   };
   const log = createLog({
     program: `postfix/${options.name}`,

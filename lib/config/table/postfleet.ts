@@ -26,6 +26,8 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_rpc_token_file', 'string', '', '', '', 'all', 'File with the token that calls between services carry.'],
   ['postfleet_session_threads', 'int', '0', '0..64', '', 'all', 'Threads that hold SMTP sessions; 0 chooses by the number of processors.'],
   ['postfleet_shards', 'int', '1', '1..1024', '', 'all', 'Number of shards of the queue; fixed when the queue is created.'],
+  ['postfleet_shutdown_delay', 'time', '5s', '0..', '', 'all', 'For how long a service that is told to end still takes connections and calls, while /readyz says that it is not ready, so that whoever sends it clients can hear of it. Where postfleet start runs it, 0 unless main.cf says otherwise.'],
+  ['postfleet_shutdown_grace', 'time', '10s', '0..', '', 'all', 'For how long sessions and deliveries of a service that ends may go on after that; then sessions get 421 between two commands, and three seconds later all that is left is given up.'],
   ['postfleet_state_directory', 'string', 'var', '', '', 'all', 'Directory of the state of an instance on one machine; mailboxes lie in its mail/.'],
   ['postfleet_stream_bytes', 'long', '0', '0..', '', 'all', 'Bound of each incoming log in octets; 0 for none but the disk.'],
   ['postfleet_weak_durability', 'bool', 'no', '', '', 'cleanup master', 'Start although the log does not promise to be on disk when a message is accepted.'],
