@@ -24,9 +24,19 @@ export class LogFeed implements AsyncDisposable {
   #ended: Error | true | undefined;
   #close: () => Promise<unknown> = async () => undefined;
 
-  /** Reads `stream` from sequence `from` on. */
-  static async open(nats: Nats, stream: string, from: number): Promise<LogFeed> {
-    const feed = new LogFeed();
+  readonly #signal: AbortSignal;
+
+  private constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    // One listener for the feed's life: one for each wait would stay with the signal as long as the shard is ours.
+    signal.addEventListener('abort', this.#ring, { once: true });
+  }
+
+  readonly #ring = (): void => this.#wake?.();
+
+  /** Reads `stream` from sequence `from` on, until `signal`. */
+  static async open(nats: Nats, stream: string, from: number, signal: AbortSignal): Promise<LogFeed> {
+    const feed = new LogFeed(signal);
     const consumer = await nats.jetstream.consumers.get(stream, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: from,
@@ -46,25 +56,22 @@ export class LogFeed implements AsyncDisposable {
         const bytes = Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength);
         this.#frames.push({ sequence: message.seq, bytes });
         this.#octets += bytes.length;
-        this.#wake?.();
+        this.#ring();
         if (this.#octets >= READ_AHEAD) await new Promise<void>((resolve) => (this.#room = resolve));
       }
       this.#ended = true;
     } catch (error) {
       this.#ended = error instanceof Error ? error : new Error(String(error));
     }
-    this.#wake?.();
+    this.#ring();
   }
 
-  /** What has come, at least one frame; undefined when the feed or `signal` ended. Throws what ended it. */
-  async take(signal: AbortSignal): Promise<LogFrame[] | undefined> {
+  /** What has come, at least one frame; undefined when the feed or its signal ended. Throws what ended it. */
+  async take(): Promise<LogFrame[] | undefined> {
     while (this.#frames.length === 0) {
       if (this.#ended instanceof Error) throw this.#ended;
-      if (this.#ended === true || signal.aborted) return undefined;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      if (this.#ended === true || this.#signal.aborted) return undefined;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
     }
     const frames = this.#frames;
@@ -76,6 +83,7 @@ export class LogFeed implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#signal.removeEventListener('abort', this.#ring);
     this.#room?.();
     await this.#close();
   }

@@ -180,11 +180,11 @@ export class Shard {
     };
     const pace = new Pace(INGEST_PACE);
     let applied = position.applied;
-    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1);
+    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1, signal);
     while (!signal.aborted) {
       await scheduler.waitForRoom();
       await pace.wait();
-      const frames = await feed.take(signal);
+      const frames = await feed.take();
       if (frames === undefined) return;
       const fresh = frames.filter((frame) => frame.sequence > applied);
       if (fresh.length === 0) continue;
