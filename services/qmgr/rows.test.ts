@@ -160,9 +160,9 @@ test('the floor is the first entry that is undone and has not moved', async () =
 });
 
 test('a lease is renewed by its owner, and free for others only when it has run out', async () => {
-  const { held, owners } = await renewLeases(database.pool, 'qmgr-a', 60);
+  const { held, others } = await renewLeases(database.pool, 'qmgr-a', 60);
   assert.deepEqual(held, [{ shard: 0, epoch }]);
-  assert.equal(owners, 1);
+  assert.deepEqual(others, []);
   assert.deepEqual(
     (await takeShards(database.pool, 'qmgr-b', 60, 5)).map(({ shard }) => shard),
     [1],
@@ -193,4 +193,17 @@ test('two statements that finish recipients of the same messages in opposite ord
     finishRecipients(database.pool, side(1, -1)),
   ]);
   assert.equal(finished.flat().length, messages);
+});
+
+test('a renewal says which other owners that live hold how many shards', async () => {
+  await createShards(database.pool, 3);
+  await renewLeases(database.pool, 'qmgr-b', 60);
+  await renewLeases(database.pool, 'qmgr-gone', 0);
+  const { held, others } = await renewLeases(database.pool, 'qmgr-a', 60);
+  assert.deepEqual(held, [{ shard: 0, epoch }]);
+  assert.deepEqual(others, [{ owner: 'qmgr-b', shards: 0 }]);
+  await takeShards(database.pool, 'qmgr-b', 60, 2);
+  assert.deepEqual((await renewLeases(database.pool, 'qmgr-a', 60)).others, [{ owner: 'qmgr-b', shards: 2 }]);
+  await releaseShards(database.pool, 'qmgr-b', undefined);
+  assert.deepEqual((await renewLeases(database.pool, 'qmgr-b', 60)).held, []);
 });

@@ -18,16 +18,22 @@ export async function createShards(client: Queryable, shards: number): Promise<v
   ]);
 }
 
+/** An owner that lives, and how many shards it holds. */
+export interface OwnerCount {
+  readonly owner: string;
+  readonly shards: number;
+}
+
 /**
- * Says that `owner` lives, renews what it holds, and resolves to the shards that it holds from now on and to the number of
+ * Says that `owner` lives, renews what it holds, and resolves to the shards that it holds from now on and to the other
  * owners alive. One statement: a renewal is one round trip.
  */
 export async function renewLeases(
   client: Queryable,
   owner: string,
   seconds: number,
-): Promise<{ held: ShardRow[]; owners: number }> {
-  const result = await client.query<{ held: ShardRow[] | null; owners: number }>({
+): Promise<{ held: ShardRow[]; others: OwnerCount[] }> {
+  const result = await client.query<{ held: ShardRow[] | null; others: OwnerCount[] | null }>({
     name: 'renew-leases',
     text: `with alive as (
              insert into shard_owner (owner, alive_until) values ($1, now() + make_interval(secs => $2))
@@ -35,14 +41,18 @@ export async function renewLeases(
            ), renewed as (
              update shard set lease_until = now() + make_interval(secs => $2)
               where owner = $1 and lease_until > now() returning shard, epoch
+           ), counted as (
+             select o.owner, count(s.shard)::int as shards
+               from shard_owner o left join shard s on s.owner = o.owner and s.lease_until > now()
+              where o.alive_until > now() and o.owner <> $1 group by o.owner
            )
            select (select json_agg(json_build_object('shard', shard, 'epoch', epoch)) from renewed) as held,
-                  (select count(*)::int from shard_owner where alive_until > now() and owner <> $1) + 1 as owners
+                  (select json_agg(json_build_object('owner', owner, 'shards', shards)) from counted) as others
              from alive`,
     values: [owner, seconds],
   });
   const row = result.rows[0]!;
-  return { held: row.held ?? [], owners: row.owners };
+  return { held: row.held ?? [], others: row.others ?? [] };
 }
 
 /** Takes up to `limit` shards whose lease has run out or was given up. */
@@ -63,12 +73,17 @@ export async function takeShards(
   return result.rows;
 }
 
-/** Gives shards up at once, for the next owner to take. */
-export async function releaseShards(client: Queryable, owner: string, shards: readonly number[]): Promise<void> {
+/** Gives shards up at once, for the next owner to take: those named, or all that the owner has. */
+export async function releaseShards(
+  client: Queryable,
+  owner: string,
+  shards: readonly number[] | undefined,
+): Promise<void> {
   await client.query({
     name: 'release-shards',
-    text: `update shard set lease_until = '-infinity', owner = null where owner = $1 and shard = any($2::int[])`,
-    values: [owner, shards],
+    text: `update shard set lease_until = '-infinity', owner = null
+            where owner = $1 and ($2::int[] is null or shard = any($2::int[]))`,
+    values: [owner, shards ?? null],
   });
 }
 
