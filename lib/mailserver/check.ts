@@ -1,0 +1,324 @@
+/**
+ * Everything that is wrong or remarkable in a MailServer, for `postfleet check -f`, and for the operator before anything of
+ * it comes into force: the schema with its rules, main.cf and master.cf as services will read them, the services, the tables,
+ * and whether it would be an open relay. Pure: what lies outside the resource is passed in.
+ *
+ * A problem names a field of the resource, and for main.cf and master.cf also file and line of what is made of it.
+ */
+import { reportOn } from '../config/check.ts';
+import type { MasterEntry } from '../config/master-cf.ts';
+import { Configuration } from '../config/settings.ts';
+import { FatalError } from '../util/errors.ts';
+import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
+import { type Fleet, type FleetProblem, fleetProcesses, fleetServices, portMap, portOf } from './fleet.ts';
+import { type MainLine, mainLines } from './main-cf.ts';
+import { type MasterLine, masterLines } from './master-cf.ts';
+import { openRelay } from './open-relay.ts';
+import { API_VERSION, KIND, type MailServerSpec, mailServerSchema } from './schema.ts';
+import { expectedFormat, tablesIn } from './table-use.ts';
+
+/** Where pods find main.cf, master.cf and the tables: where a main.cf of Postfix says that they are. */
+export const CONFIG_DIRECTORY = '/etc/postfix';
+export const MAIL_DIRECTORY = '/var/mail';
+
+export type Problem = FleetProblem;
+
+/** A resource as it was read: nothing is known of its fields yet. */
+export interface Resource {
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
+  readonly metadata?: { readonly name?: unknown };
+  readonly spec?: unknown;
+}
+
+/** What a correct MailServer comes to. */
+export interface Checked {
+  readonly spec: MailServerSpec;
+  readonly fleet: Fleet;
+  readonly configuration: Configuration;
+  readonly mainCf: string;
+  readonly masterCf: string;
+}
+
+export interface CheckOptions {
+  /** Addresses and networks of nodes and pods; the private ones where they are not known. */
+  readonly clusterNetworks?: readonly string[];
+}
+
+export interface CheckResult {
+  readonly problems: readonly Problem[];
+  /** Undefined where a problem is an error. */
+  readonly checked: Checked | undefined;
+}
+
+/** What a cluster usually has, for a check without one. */
+const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
+
+export function checkMailServer(resource: Resource, options: CheckOptions = {}): CheckResult {
+  const { spec, problems } = readSpec(resource);
+  if (spec === undefined) return { problems, checked: undefined };
+  const files = compileFiles(spec);
+  problems.push(...files.problems);
+  if (files.configuration === undefined) return { problems, checked: undefined };
+  const { configuration, place } = files;
+  const { services, problems: wrongEntries } = fleetServices(configuration.master, (entry) => place.entry(entry));
+  const { processes, problems: wrongPlaces } = fleetProcesses(services, spec);
+  problems.push(
+    ...wrongEntries,
+    ...wrongPlaces,
+    ...tableProblems(spec, configuration),
+    ...ingressProblems(spec, configuration),
+    ...relayProblems(spec, configuration, options),
+    ...storageProblems(spec, configuration),
+  );
+  const fleet = { services, processes };
+  const { mainCf, masterCf } = files;
+  const wrong = problems.some(({ severity }) => severity === 'error');
+  return { problems, checked: wrong ? undefined : { spec, fleet, configuration, mainCf, masterCf } };
+}
+
+function readSpec(resource: Resource): { spec: MailServerSpec | undefined; problems: Problem[] } {
+  if (resource.apiVersion !== API_VERSION || resource.kind !== KIND) {
+    const text = `expected apiVersion ${API_VERSION} and kind ${KIND}, found ${String(resource.apiVersion)} and ${String(resource.kind)}`;
+    return { spec: undefined, problems: [{ severity: 'error', field: 'kind', text }] };
+  }
+  const read = mailServerSchema.safeParse(resource);
+  if (read.success) return { spec: read.data.spec, problems: [] };
+  const problems = read.error.issues.map((issue): Problem => {
+    const field = fieldOf(issue.path);
+    return { severity: 'error', field: field === '' ? 'metadata.name' : field, text: issue.message };
+  });
+  return { spec: undefined, problems };
+}
+
+function fieldOf(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}${text === '' ? '' : '.'}${String(part)}`),
+    '',
+  );
+}
+
+interface Files {
+  readonly problems: Problem[];
+  readonly configuration: Configuration | undefined;
+  readonly mainCf: string;
+  readonly masterCf: string;
+  readonly place: Places;
+}
+
+/** Which field a line of the files comes from. */
+class Places {
+  readonly #main: readonly MainLine[];
+  readonly #master: readonly MasterLine[];
+
+  constructor(main: readonly MainLine[], master: readonly MasterLine[]) {
+    this.#main = main;
+    this.#master = master;
+  }
+
+  entry({ line, name, type }: MasterEntry): string {
+    return this.#master[line - 1]?.field ?? `built-in master.cf (${name}/${type})`;
+  }
+
+  /** A message of the readers of main.cf and master.cf, with the field in front. */
+  problem(severity: Problem['severity'], message: string): Problem {
+    const text = message.replaceAll(`${CONFIG_DIRECTORY}/`, '');
+    const place = /\b(main|master)\.cf(?:, |: )line (\d+)/.exec(text);
+    if (place === null) return { severity, field: this.#named(text) ?? 'spec.mainCf', text };
+    const [, file, line] = place;
+    const lines = file === 'main' ? this.#main : this.#master;
+    return { severity, field: lines[Number(line) - 1]?.field ?? `spec.${file}Cf`, text };
+  }
+
+  /** Some messages name a parameter in place of a line: "unused parameter: name=value". */
+  #named(text: string): string | undefined {
+    return this.#main.find(
+      ({ name, field }) => field !== undefined && new RegExp(`(?:^|[\\s"])${name}(?:$|[\\s=":])`).test(text),
+    )?.field;
+  }
+}
+
+function compileFiles(spec: MailServerSpec): Files {
+  const main = mainLines(spec);
+  const { lines: master, problems: wrongEntries } = masterLines(spec);
+  const mainCf = `${main.map(({ text }) => text).join('\n')}\n`;
+  const masterCf = `${master.map(({ text }) => text).join('\n')}\n`;
+  const place = new Places(main, master);
+  const problems: Problem[] = wrongEntries.map((text) => {
+    const [field = '', ...rest] = text.split(': ');
+    return { severity: 'error', field, text: rest.join(': ') };
+  });
+  for (const { name, field } of main)
+    if (!/^[A-Za-z0-9_-]{1,200}$/.test(name))
+      problems.push({ severity: 'error', field: field ?? 'spec.mainCf', text: `"${name}": expected a parameter name` });
+  const files = { mainCf, masterCf, place };
+  if (problems.length > 0) return { ...files, problems, configuration: undefined };
+  try {
+    const host = { name: spec.mainCf.myhostname ?? '', addresses: [] };
+    const configuration = Configuration.fromTexts({ mainCf, masterCf }, CONFIG_DIRECTORY, {
+      environment: new Map(),
+      host,
+    });
+    const { errors, warnings, notices } = reportOn(configuration);
+    problems.push(
+      ...errors.map((text) => place.problem('error', text)),
+      ...warnings.map((text) => place.problem('warning', text)),
+      ...notices.map((text) => place.problem('notice', text)),
+    );
+    return { ...files, problems, configuration };
+  } catch (error) {
+    if (!(error instanceof FatalError)) throw error;
+    problems.push(place.problem('error', error.message));
+    return { ...files, problems, configuration: undefined };
+  }
+}
+
+/** Tables that main.cf reads and spec.tables lacks, or has in another format. */
+function tableProblems(spec: MailServerSpec, configuration: Configuration): Problem[] {
+  const problems: Problem[] = [];
+  const tables = spec.tables ?? {};
+  for (const name of Object.keys(tables)) {
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}$/.test(name) || name === 'main.cf' || name === 'master.cf')
+      problems.push({
+        severity: 'error',
+        field: `spec.tables.${name}`,
+        text: 'expected a file name of letters, digits, ".", "_" and "-"',
+      });
+  }
+  const values = [
+    ...configuration
+      .names()
+      .map((name) => [`spec.mainCf.${name}`, configuration.raw(name) ?? '', configuration] as const),
+    ...configuration.master.flatMap((entry) =>
+      [...entry.overrides].map(
+        ([name, value]) =>
+          [`master.cf ${entry.name}/${entry.type} -o ${name}`, value, configuration.ofEntry(entry)] as const,
+      ),
+    ),
+  ];
+  for (const [field, raw, settings] of values) {
+    for (const { type, name } of tablesIn(expanded(settings, raw), CONFIG_DIRECTORY)) {
+      const format = tables[name]?.format;
+      if (format === undefined)
+        problems.push({
+          severity: 'error',
+          field,
+          text: `${type}:${CONFIG_DIRECTORY}/${name}: there is no spec.tables.${name}`,
+        });
+      else if ((format === 'file') !== (expectedFormat(type) === 'file'))
+        problems.push({
+          severity: 'error',
+          field: `spec.tables.${name}.format`,
+          text: `${field.replace('spec.mainCf.', '')} reads it as ${type}: expected ${expectedFormat(type) === 'file' ? 'file' : 'postmap or aliases'}`,
+        });
+    }
+  }
+  return problems;
+}
+
+/** A value that cannot be expanded is reported elsewhere. */
+function expanded(configuration: Configuration, value: string): string {
+  try {
+    return configuration.expand(value);
+  } catch {
+    return value;
+  }
+}
+
+function ingressProblems(spec: MailServerSpec, configuration: Configuration): Problem[] {
+  const entries = configuration.master.filter(({ type }) => type === 'inet').map(({ name }) => name);
+  return (spec.ingress.ports ?? [])
+    .filter(
+      ({ service }) =>
+        !entries.some((name) => name === service || (portOf(name) !== undefined && portOf(name) === portOf(service))),
+    )
+    .map(({ service, port }) => ({
+      severity: 'error',
+      field: `spec.ingress.ports[port=${port}].service`,
+      text: `"${service}": master.cf has no such inet entry; expected one of ${entries.join(', ')}`,
+    }));
+}
+
+const RELAY_PARAMETERS = ['smtpd_relay_restrictions', 'smtpd_recipient_restrictions'] as const;
+
+/** Does smtpd of any inet entry let clients in mynetworks relay? */
+function permitsMynetworks(configuration: Configuration): boolean {
+  return configuration.master
+    .filter(({ type, command }) => type === 'inet' && command === 'smtpd')
+    .some((entry) => {
+      const settings = configuration.ofEntry(entry);
+      const lists = RELAY_PARAMETERS.flatMap((name) => splitOutsideBraces(settings.text(name), COMMA_OR_BLANK));
+      return lists.includes('permit_mynetworks');
+    });
+}
+
+function relayProblems(spec: MailServerSpec, configuration: Configuration, options: CheckOptions): Problem[] {
+  const { type, trafficPolicy, proxyProtocol } = spec.ingress;
+  const relay = openRelay({
+    type,
+    trafficPolicy,
+    proxyProtocol: proxyProtocol || configuration.text('smtpd_upstream_proxy_protocol') !== '',
+    mynetworks: configuration.text('mynetworks'),
+    permitsMynetworks: permitsMynetworks(configuration),
+    clusterNetworks: options.clusterNetworks ?? PRIVATE_NETWORKS,
+  });
+  if (relay.verdict === 'safe') return [];
+  const field = 'spec.mainCf.mynetworks';
+  const why = 'with spec.ingress.trafficPolicy Cluster and no PROXY protocol every client has the address of a node';
+  const remedy = 'set trafficPolicy to Local, or proxyProtocol to true, or take it out of mynetworks';
+  if (relay.verdict === 'unknown')
+    return [
+      {
+        severity: 'warning',
+        field,
+        text: `${relay.pattern} cannot be compared with the addresses of nodes and pods, and ${why}: ${remedy}`,
+      },
+    ];
+  if (options.clusterNetworks === undefined)
+    return [
+      {
+        severity: 'warning',
+        field,
+        text: `${relay.pattern} may hold nodes or pods, and ${why}: the whole Internet could relay; ${remedy}`,
+      },
+    ];
+  return [
+    {
+      severity: 'error',
+      field,
+      text: `open relay: ${relay.pattern} holds ${relay.network} of the cluster, and ${why}: the whole Internet could relay; ${remedy}`,
+    },
+  ];
+}
+
+/** Mailboxes in a container end with it. */
+function storageProblems(spec: MailServerSpec, configuration: Configuration): Problem[] {
+  if (spec.mailStorage !== undefined) return [];
+  const has = (name: string): boolean => configuration.text(name).trim() !== '';
+  const local =
+    has('mydestination') &&
+    configuration.text('mailbox_transport') === '' &&
+    configuration.text('local_transport').startsWith('local');
+  const virtual = has('virtual_mailbox_domains') && configuration.text('virtual_transport').startsWith('virtual');
+  if (!local && !virtual) return [];
+  const what = virtual ? 'virtual_mailbox_domains' : 'mydestination';
+  return [
+    {
+      severity: 'warning',
+      field: 'spec.mailStorage',
+      text: `main.cf delivers to mailboxes (${what}), and there is no storage for them: such mail is deferred; set mailStorage, or a transport such as lmtp`,
+    },
+  ];
+}
+
+/** Environment of every pod that follows from the fleet: values of own parameters. */
+export function fleetParameters({ spec, fleet }: Pick<Checked, 'spec' | 'fleet'>): Map<string, string> {
+  return new Map([
+    ['postfleet_shards', String(spec.nats.shards)],
+    ['postfleet_stream_bytes', String(spec.nats.streamBytes)],
+    ['postfleet_nats_monitor_url', spec.nats.monitorUrl ?? ''],
+    ['postfleet_weak_durability', spec.durability.allowWeak ? 'yes' : 'no'],
+    ['postfleet_port_map', portMap(fleet.services)],
+    ...(spec.mainCf.postfleet_mailbox_owner === undefined ? [['postfleet_mailbox_owner', 'self'] as const] : []),
+  ]);
+}
