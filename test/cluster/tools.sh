@@ -53,11 +53,22 @@ build_kubernetes() {
     -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$kubernetes_version")" .)
 }
 
-install() { go install -p 2 -trimpath -ldflags '-s -w' "$1"; }
+# install PACKAGE@VERSION [LINKER-FLAGS]
+install() { go install -p 2 -trimpath -ldflags "-s -w ${2:-}" "$1"; }
+
+# Helm takes the version of Kubernetes for which it renders without a cluster, and its own, from its linker.
+helm_flags() {
+  local minor package
+  minor=$(cut -d. -f2 <<<"$kubernetes_version")
+  for package in pkg/chartutil pkg/lint/rules; do
+    printf -- '-X helm.sh/helm/v3/%s.k8sVersionMajor=1 -X helm.sh/helm/v3/%s.k8sVersionMinor=%s ' "$package" "$package" "$minor"
+  done
+  printf -- '-X helm.sh/helm/v3/internal/version.version=%s' "$helm_version"
+}
 
 chart_tools() {
-  build helm "$helm_version" install "helm.sh/helm/v3/cmd/helm@$helm_version"
-  build helm-unittest "$helm_unittest_version" install "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@$helm_unittest_version"
+  build helm "$helm_version" install "helm.sh/helm/v3/cmd/helm@$helm_version" "$(helm_flags)"
+  build helm-unittest "$helm_unittest_version" install "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@$helm_unittest_version" "$(helm_flags)"
   build kubeconform "$kubeconform_version" install "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform_version"
 }
 
