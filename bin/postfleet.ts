@@ -21,7 +21,7 @@ import { flushLog } from '../lib/util/log.ts';
 import { Instance } from '../services/master/instance.ts';
 import { prepareStores, type Running, startMaster } from '../services/master/main.ts';
 import { COMMANDS } from './commands.ts';
-import { runService } from './run-service.ts';
+import { type MasterChannel, runService } from './run-service.ts';
 import { SERVICES } from './services.ts';
 
 const USAGE = `usage: postfleet start [--processes] [--var DIR] [--port N] [--config DIR]
@@ -65,6 +65,22 @@ function onReload(reload: () => void): void {
   process.on('SIGHUP', () => {
     if (!terminal || isatty(0)) reload();
   });
+}
+
+/** The master's channel, where this process has one; it keeps no process alive. */
+function masterChannel(): MasterChannel | undefined {
+  if (process.send === undefined) return undefined;
+  return {
+    onRequest(handle) {
+      process.on('message', handle);
+      process.channel?.unref();
+    },
+    onLost: (handle) => void process.once('disconnect', handle),
+    tell(answer) {
+      // A master that is gone asks no more.
+      if (process.connected) process.send?.(answer, () => undefined);
+    },
+  };
 }
 
 function options(argv: string[]) {
@@ -176,6 +192,7 @@ async function runDaemon(command: string, argv: string[]): Promise<number> {
     environment: environment.parameters,
     stop: stopSignal(),
     onReload,
+    master: masterChannel(),
   });
   return EX.OK;
 }

@@ -9,13 +9,22 @@ import { RemoteClients } from '../lib/clients/grpc.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import { readSuccessor } from '../lib/config/reload.ts';
 import { Configuration } from '../lib/config/settings.ts';
-import { ServiceHost } from '../lib/server/host.ts';
+import { type PreparedReload, ServiceHost } from '../lib/server/host.ts';
 import { listenHttp } from '../lib/server/http.ts';
 import { kindsOf } from '../lib/server/live-implementation.ts';
 import { openTracing } from '../lib/server/open-tracing.ts';
 import { listenRpc } from '../lib/server/rpc-listener.ts';
 import { FatalError } from '../lib/util/errors.ts';
+import type { ControlAnswer, ControlRequest } from '../services/master/service-control.ts';
 import { SERVICES } from './services.ts';
+
+/** The channel to the master that started this process and reloads all services together. */
+export interface MasterChannel {
+  onRequest(handle: (request: ControlRequest) => void): void;
+  /** The master is gone: what it has not committed it never will. */
+  onLost(handle: () => void): void;
+  tell(answer: ControlAnswer): void;
+}
 
 export interface RunServiceOptions {
   readonly command: string;
@@ -27,6 +36,8 @@ export interface RunServiceOptions {
   readonly stop: AbortSignal;
   /** Says whom to call when the process is told to read its configuration again. */
   readonly onReload: (reload: () => void) => void;
+  /** Undefined where nobody started it as a part of an instance. */
+  readonly master: MasterChannel | undefined;
 }
 
 function findEntry(configuration: Configuration, command: string, wanted: string | undefined): MasterEntry {
@@ -56,28 +67,67 @@ export function readToken(configuration: Configuration): string {
   }
 }
 
+/** Opens the service with the files as they are. Throws FatalError, and changes nothing, for what is wrong with them. */
+async function prepareReload(host: ServiceHost, options: RunServiceOptions): Promise<PreparedReload> {
+  const { configuration, errors } = readSuccessor(host.configuration, options.environment);
+  if (configuration === undefined) throw new FatalError(errors.join('; '));
+  const entry = findEntry(configuration, options.command, options.entry);
+  return host.prepare(configuration, [{ entry, definition: await SERVICES.get(options.command)!() }]);
+}
+
 /** Puts the files as they are into force; what is wrong with them is logged, and then nothing changes. */
 async function reload(host: ServiceHost, options: RunServiceOptions): Promise<void> {
-  const { configuration, errors } = readSuccessor(host.configuration, options.environment);
   try {
-    if (configuration === undefined) throw new FatalError(errors.join('; '));
-    const entry = findEntry(configuration, options.command, options.entry);
-    const prepared = await host.prepare(configuration, [{ entry, definition: await SERVICES.get(options.command)!() }]);
-    prepared.commit();
+    (await prepareReload(host, options)).commit();
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     host.log.error(`reload: ${text}; the configuration before stays in force`);
   }
 }
 
+/** The master's side of a reload, one step after another: what is open is put into force or taken back. */
+class MasterReload implements AsyncDisposable {
+  readonly #host: ServiceHost;
+  readonly #options: RunServiceOptions;
+  #prepared: PreparedReload | undefined;
+
+  constructor(host: ServiceHost, options: RunServiceOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  async answer({ id, kind }: ControlRequest): Promise<void> {
+    const { master } = this.#options;
+    try {
+      if (kind === 'prepare') {
+        await this[Symbol.asyncDispose]();
+        this.#prepared = await prepareReload(this.#host, this.#options);
+      } else if (kind === 'commit') {
+        this.#prepared?.commit();
+        this.#prepared = undefined;
+      } else await this[Symbol.asyncDispose]();
+      master?.tell({ kind: 'done', id });
+    } catch (error) {
+      master?.tell({ kind: 'refused', id, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    await prepared?.[Symbol.asyncDispose]();
+  }
+}
+
 export async function runService(options: RunServiceOptions): Promise<void> {
-  const { command, configDirectory, environment, stop } = options;
-  let reloading: Promise<void> | undefined;
-  let reloads = 0;
-  options.onReload(() => {
-    reloads += 1;
-    reloading = reloading?.then(() => reload(host, options));
-  });
+  const { command, configDirectory, environment, master, stop } = options;
+  // Told while it starts, it may have read the files before they were changed: it reads them again when it has started.
+  const running = Promise.withResolvers<void>();
+  let reloading = running.promise;
+  const next = (step: () => Promise<void>): void => {
+    reloading = reloading.then(step);
+  };
+  options.onReload(() => next(() => reload(host, options)));
   const configuration = Configuration.load(configDirectory, { environment });
   const entry = findEntry(configuration, command, options.entry);
   const token = readToken(configuration);
@@ -113,10 +163,13 @@ export async function runService(options: RunServiceOptions): Promise<void> {
     );
   }
   stack.use(host);
+  const told = stack.use(new MasterReload(host, options));
+  master?.onRequest((request) => next(() => told.answer(request)));
+  master?.onLost(() => next(() => told[Symbol.asyncDispose]()));
   await host.start(entry, await SERVICES.get(command)!());
   started = true;
-  // Told while it started, it may have read the files before they were changed.
-  reloading = reloads > 0 ? reload(host, options) : Promise.resolve();
+  running.resolve();
+  master?.tell({ kind: 'started' });
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   await reloading;
 }

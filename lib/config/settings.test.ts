@@ -210,3 +210,11 @@ test('a directory is read with its master.cf, and a missing main.cf is fatal', (
   assert.equal(settings.withOverrides(settings.master[0]!.overrides).text('myhostname'), 'c.example');
   assert.deepEqual(settings.warnings, [`${directory}/main.cf, line 2: overriding earlier entry: myhostname=a.example`]);
 });
+
+test('a message about a parameter gets the place where that is set in front', () => {
+  const configuration = Configuration.fromText('\nmydestination = a\n').withOverrides(new Map([['relayhost', 'b']]));
+  assert.equal(configuration.located('mydestination = a is odd'), 'main.cf, line 2: mydestination = a is odd');
+  assert.equal(configuration.located('relayhost: no such host'), '-o relayhost: no such host');
+  assert.equal(configuration.located('myorigin is a default'), undefined);
+  assert.equal(configuration.located('"x": nothing'), undefined);
+});

@@ -270,6 +270,15 @@ export class Configuration {
     return entry === undefined ? mainCf.path : `${mainCf.path}, line ${entry.line}`;
   }
 
+  /** A message that begins with the name of a parameter, behind the place that sets it; undefined where nothing does. */
+  located(message: string): string | undefined {
+    const name = /^\w+/.exec(message)?.[0] ?? '';
+    const override = this.#overrides.get(name);
+    if (override !== undefined) return `${override.place} ${message}`;
+    if (this.#source.environment.has(name)) return `environment: ${message}`;
+    return this.#source.mainCf.entries.has(name) ? `${this.placeOf(name)}: ${message}` : undefined;
+  }
+
   /** Where a value comes from, for messages: `main.cf, line 3: name = value`. */
   #origin(name: string): string {
     const entry = this.#source.mainCf.entries.get(name) ?? this.#source.oldEntries.get(name);

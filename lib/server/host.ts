@@ -19,7 +19,7 @@ import type { MasterEntry } from '../config/master-cf.ts';
 import type { Configuration } from '../config/settings.ts';
 import { createContentReader } from '../queue/content.ts';
 import { createEntryReader } from '../queue/entry-reader.ts';
-import { FatalError } from '../util/errors.ts';
+import { EX, FatalError } from '../util/errors.ts';
 import { createLog, type Log } from '../util/log.ts';
 import { Attempts } from './attempts.ts';
 import type { ServiceContext } from './context.ts';
@@ -135,6 +135,15 @@ function isChanged(old: Instance, { entry, definition }: ServiceToRun, configura
   );
 }
 
+/** An error of the configuration that a service found, with file and line. */
+function located(error: unknown, configuration: Configuration, { name, line }: MasterEntry): unknown {
+  if (!(error instanceof FatalError) || error.exitCode !== EX.CONFIG) return error;
+  const { directory } = configuration;
+  if (error.message.startsWith(`${directory}/`)) return error;
+  const ofEntry = `${directory}/master.cf, line ${line}: service ${name}: ${error.message}`;
+  return new FatalError(configuration.located(error.message) ?? ofEntry, { cause: error });
+}
+
 export class ServiceHost implements AsyncDisposable {
   readonly metrics: Metrics = createMetrics();
   readonly clients: Registry;
@@ -207,7 +216,13 @@ export class ServiceHost implements AsyncDisposable {
     const [draining, closing, end] = [new AbortController(), new AbortController(), new AbortController()];
     const bare = { ...toRun, key, configuration, draining, closing, end };
     const attempts = old?.attempts ?? new Attempts();
-    const service = await definition.start(this.#context(configuration.ofEntry(entry), entry, bare, attempts));
+    const settings = configuration.ofEntry(entry);
+    let service: RunningService;
+    try {
+      service = await definition.start(this.#context(settings, entry, bare, attempts));
+    } catch (error) {
+      throw located(error, settings, entry);
+    }
     try {
       const place = old ?? (await this.#newPlace(entry, service, attempts));
       const [before, after] = [place.live.implementation, service.implementation].map((one) => kindsOf(one).join(' '));

@@ -24,6 +24,8 @@ export interface ChildOptions {
   readonly log: Log;
   /** Where its process id stands while it runs, for who finds it after our own end. */
   readonly pidFile?: string;
+  /** It has an IPC channel; called with each process that is started. */
+  readonly onChannel?: (process: ChildProcess) => void;
   /** Runs before each start: what a killed predecessor left is put in order. */
   readonly prepare?: () => void | Promise<void>;
   /**
@@ -91,16 +93,22 @@ export class Child implements AsyncDisposable {
   }
 
   async #once(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    const { command, outputFile, environment, pidFile } = this.#options;
+    const { command, outputFile, environment, onChannel, pidFile } = this.#options;
     const output = outputFile === undefined ? undefined : openSync(outputFile, 'a');
     const child = spawn(command, this.#options.arguments, {
-      stdio: ['ignore', output ?? 'inherit', output ?? 'inherit'],
+      stdio: [
+        'ignore',
+        output ?? 'inherit',
+        output ?? 'inherit',
+        ...(onChannel === undefined ? [] : (['ipc'] as const)),
+      ],
       env: { ...process.env, ...environment },
       // Ctrl-C in a terminal reaches the whole group: the order of the end is ours to decide.
       detached: true,
     });
     if (output !== undefined) closeSync(output);
     this.#process = child;
+    onChannel?.(child);
     if (pidFile !== undefined && child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`);
     const { promise, resolve, reject } = Promise.withResolvers<{
       code: number | null;
@@ -109,11 +117,6 @@ export class Child implements AsyncDisposable {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve({ code, signal }));
     return promise;
-  }
-
-  /** Sends a signal to the process as it is now. */
-  kill(signal: NodeJS.Signals): void {
-    this.#process?.kill(signal);
   }
 
   /** Ends it at once. */

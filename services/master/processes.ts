@@ -1,26 +1,33 @@
 /**
  * Each service of an instance a process of its own; they find each other's sockets by name. A reload starts processes for
- * entries that are new, ends those of entries that are gone, and tells the others to read the configuration again: what
- * goes wrong in one of them it logs itself.
+ * entries that are new, ends those of entries that are gone, and has the others open the next configuration; only when all
+ * of them have, and all that are new have started, does it come into force. Where one refuses, all keep the one before.
  */
 import { join } from 'node:path';
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { LAST_WORDS } from '../../lib/server/host.ts';
+import { FatalError } from '../../lib/util/errors.ts';
 import { Child } from './child.ts';
 import { SERVICE_PID_FILE } from './leftover.ts';
 import { plan } from './plan.ts';
+import { ServiceControl } from './service-control.ts';
 import type { Shape, ShapeOptions } from './shape.ts';
 
 /** A child that ends with one of these at the start of the instance does so because of its configuration: the start has failed. */
 const FINAL_STATUSES: ReadonlySet<number> = new Set([64, 78]);
+/** Milliseconds for a service to open another configuration, and for one that is added to start. */
+const ANSWER_LIMIT = 15_000;
+const START_LIMIT = 60_000;
 /** Milliseconds that a process has beyond the time that its services may take. */
 const MARGIN = 5000;
 
+const serviceOf = ({ name, type }: MasterEntry): string => `${name}/${type}`;
 /** An entry with another daemon is another process. */
 const keyOf = ({ name, type, command }: MasterEntry): string => `${name}/${type} ${command}`;
 
 interface Service {
+  readonly key: string;
   readonly name: string;
   /** "NAME/TYPE" */
   readonly service: string;
@@ -28,6 +35,10 @@ interface Service {
   /** Its place among the ports for health and metrics. */
   readonly index: number;
   readonly ingress: boolean;
+  /** The channel to its process; undefined before the first one runs. */
+  readonly control: () => ServiceControl | undefined;
+  /** The channel to the first one, as soon as it runs. */
+  readonly first: Promise<ServiceControl>;
 }
 
 export class Processes implements Shape {
@@ -68,7 +79,7 @@ export class Processes implements Shape {
     configuration: Configuration,
     parameters: ReadonlyMap<string, string>,
     finalStatuses: ReadonlySet<number>,
-  ): void {
+  ): Service {
     const { configDirectory, instance, log, serviceCommand } = this.#options;
     const [command = process.execPath, ...args] = serviceCommand;
     const taken = new Set([...this.#services.values()].map(({ index }) => index));
@@ -77,7 +88,9 @@ export class Processes implements Shape {
     const environment: Record<string, string> = { MAIL_CONFIG: configDirectory };
     for (const [name, value] of parameters) environment[name.toUpperCase()] = value;
     const pidFile = `${entry.name.replaceAll('/', '_')}.${entry.type}${SERVICE_PID_FILE}`;
-    const service = `${entry.name}/${entry.type}`;
+    const service = serviceOf(entry);
+    let control: ServiceControl | undefined;
+    const first = Promise.withResolvers<ServiceControl>();
     const name = entry.type === 'inet' ? `${entry.name}/inet` : entry.name;
     const child = new Child({
       name,
@@ -92,35 +105,87 @@ export class Processes implements Shape {
       grace: endLimit(configuration),
       log,
       finalStatuses,
+      onChannel: (process) => {
+        control = new ServiceControl(process);
+        first.resolve(control);
+      },
       pidFile: join(instance.runDirectory, pidFile),
     });
     child.failed.catch(this.#fail);
-    this.#services.set(keyOf(entry), { name, service, child, index, ingress: isIngress(entry) });
+    const key = keyOf(entry);
+    const started = {
+      key,
+      name,
+      service,
+      child,
+      index,
+      ingress: isIngress(entry),
+      control: () => control,
+      first: first.promise,
+    };
+    this.#services.set(key, started);
+    return started;
   }
 
   async reload(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<readonly string[]> {
     const { main, warnings } = plan(configuration, new Set(this.#options.services.keys()), false);
     const wanted = new Map(main.map((entry) => [keyOf(entry), entry]));
-    for (const [key, service] of this.#services) {
-      if (wanted.has(key)) service.child.kill('SIGHUP');
-      else this.#end(key, service);
+    const staying = [...this.#services].flatMap(([key, service]) => (wanted.has(key) ? [service] : []));
+    const added = main.filter((entry) => !this.#services.has(keyOf(entry)));
+    const early = added.filter((entry) => !this.#waitsForOthers(entry, wanted));
+    const begun = early.map((entry) => this.#startOne(entry, configuration, parameters, new Set()));
+    await this.#prepare(staying, begun);
+    await Promise.allSettled(staying.map(({ control }) => control()?.ask('commit', ANSWER_LIMIT)));
+    for (const [key, service] of [...this.#services]) {
+      if (!wanted.has(key)) void this.#end(key, service);
     }
-    for (const [key, entry] of wanted) {
-      if (this.#services.has(key)) continue;
-      // With another daemon it listens where the one before does.
-      await this.#leaving.get(`${entry.name}/${entry.type}`);
+    for (const entry of added) {
+      if (early.includes(entry)) continue;
+      await this.#leaving.get(serviceOf(entry));
       // One that does not start keeps the others from nothing.
       this.#startOne(entry, configuration, parameters, new Set());
     }
     return warnings;
   }
 
-  #end(key: string, { child, service }: Service): void {
+  /** With another daemon, or on a port that another entry gives up, it can listen only when the one before has ended. */
+  #waitsForOthers(entry: MasterEntry, wanted: ReadonlyMap<string, MasterEntry>): boolean {
+    const present = [...this.#services.values()];
+    if (this.#leaving.has(serviceOf(entry)) || present.some(({ service }) => service === serviceOf(entry))) return true;
+    return entry.type === 'inet' && present.some(({ key, service }) => !wanted.has(key) && service.endsWith('/inet'));
+  }
+
+  /**
+   * Resolves when all that stay have opened the configuration and all that come have started. Throws FatalError, which says
+   * who refuses and why, when everything is as it was.
+   */
+  async #prepare(staying: readonly Service[], begun: readonly Service[]): Promise<void> {
+    const services = [...staying, ...begun];
+    const outcomes = await Promise.allSettled([
+      ...staying.map(({ control }) => control()?.ask('prepare', ANSWER_LIMIT)),
+      ...begun.map(async ({ first }) => within(START_LIMIT, (await first).started)),
+    ]);
+    const refusals = new Map<string, string[]>();
+    for (const [at, outcome] of outcomes.entries()) {
+      if (outcome.status === 'fulfilled') continue;
+      const reason = outcome.reason instanceof Error ? outcome.reason.message : String(outcome.reason);
+      refusals.set(reason, [...(refusals.get(reason) ?? []), services[at]!.name]);
+    }
+    if (refusals.size === 0) return;
+    await Promise.allSettled([
+      ...staying.map(({ control }) => control()?.ask('take-back', ANSWER_LIMIT)),
+      ...begun.map((service) => this.#end(service.key, service)),
+    ]);
+    throw new FatalError([...refusals].map(([reason, names]) => `${names.join(', ')}: ${reason}`).join('; '));
+  }
+
+  #end(key: string, { child, service }: Service): Promise<void> {
     this.#services.delete(key);
     const ended = child[Symbol.asyncDispose]().finally(() => {
       if (this.#leaving.get(service) === ended) this.#leaving.delete(service);
     });
     this.#leaving.set(service, ended);
+    return ended;
   }
 
   async abort(): Promise<void> {
@@ -144,6 +209,17 @@ const isIngress = ({ type }: MasterEntry): boolean => type === 'inet';
 function endLimit(configuration: Configuration): number {
   const seconds = configuration.seconds('postfleet_shutdown_delay') + configuration.seconds('postfleet_shutdown_grace');
   return seconds * 1000 + LAST_WORDS + MARGIN;
+}
+
+/** Rejects with FatalError when it takes longer than `limit` milliseconds. */
+async function within(limit: number, work: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new FatalError(`not started within ${limit / 1000} seconds`)), limit);
+  try {
+    await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** host:port for health and metrics of the process with that index; empty for none. */

@@ -119,6 +119,33 @@ async function brokenConfigurationChangesNothing(instance: TestInstance): Promis
   writeFileSync(file, good);
 }
 
+/** What the files alone do not show: two parameters that one service finds in contradiction, in main.cf and in a new entry. */
+async function oneServiceRefuses(instance: TestInstance): Promise<void> {
+  const [main, master] = ['main.cf', 'master.cf'].map((file) => configuration(instance, file)) as [string, string];
+  const [goodMain, goodMaster] = [readFileSync(main, 'utf8'), readFileSync(master, 'utf8')];
+  const refusals = (): number => instance.log().match(/error: reload: nothing was changed/g)?.length ?? 0;
+  const place = /(?:main\.cf, line \d+:|master\.cf, line \d+: -o) /;
+  const contradiction = new RegExp(
+    `${place.source}virtual_mailbox_limit = 100 is smaller than message_size_limit`,
+    'g',
+  );
+  const cases = [
+    [main, `${goodMain}virtual_mailbox_limit = 100\nsmtpd_banner = never seen\n`],
+    [master, `${goodMaster}further unix - n n - - virtual -o virtual_mailbox_limit=100\n`],
+  ] as const;
+  for (const [file, text] of cases) {
+    const before = refusals();
+    writeFileSync(file, text);
+    if (file === master) writeFileSync(main, `${goodMain}smtpd_banner = never seen\n`);
+    process.kill(instance.pid, 'SIGHUP');
+    await until('the reload is refused', () => refusals() > before, 30);
+    assert.match(await banner(instance.port), /ESMTP after$/);
+    writeFileSync(main, goodMain);
+    writeFileSync(master, goodMaster);
+  }
+  assert.ok((instance.log().match(contradiction)?.length ?? 0) >= cases.length, instance.log());
+}
+
 async function entriesComeAndGo(instance: TestInstance): Promise<void> {
   const file = configuration(instance, 'master.cf');
   const before = readFileSync(file, 'utf8');
@@ -170,6 +197,7 @@ for (const shape of ['one', 'many'] satisfies Shape[]) {
     await context.test('a broken main.cf changes nothing, and is named with file, line and parameter', () =>
       brokenConfigurationChangesNothing(instance),
     );
+    await context.test('what one service refuses comes into force nowhere', () => oneServiceRefuses(instance));
     await context.test('an entry that is added listens; one that is removed does not', () =>
       entriesComeAndGo(instance),
     );
