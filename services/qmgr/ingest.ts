@@ -16,8 +16,7 @@ import { claimSubmissionKeys, type IngestMessage, type IngestRecipient, ingest }
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { LogFrame } from './log-feed.ts';
-import type { ActiveMessage } from './message.ts';
-import type { Admission } from './scheduler.ts';
+import type { ActiveMessage, Admission } from './message.ts';
 
 export interface IngestContext {
   readonly pool: Pool;

@@ -5,8 +5,11 @@
  * STRATEGIES
  *   leases       a shard belongs to one qmgr (lease.ts); scheduling writes carry its epoch, facts are taken from anyone
  *   exactly once rows and the position in the log are one transaction (ingest.ts)
- *   round robin  transports, and destinations within a transport, take turns (scheduler.ts, transport.ts)
- *   feedback     concurrency per destination follows success and failure (queue.ts)
+ *   leaky bucket the active queue is limited in messages, content and recipients (active.ts, refill.ts)
+ *   round robin  transports take turns, and destinations of a message (scheduler.ts, transport.ts)
+ *   preemption   messages with few recipients slip past those with many (job.ts, preemption.ts)
+ *   slow start   concurrency per destination follows success and failure (feedback.ts)
+ *   dead ones    a destination that cannot be reached is left alone for a while (queue.ts, transport.ts)
  *   back-off     the delay doubles with the age of the message (defer.ts)
  *   group commit statuses, notices and removals are written in batches (status.ts, finish.ts)
  *   trimming     the log is purged up to a floor; what stays is copied forward (trim.ts)
@@ -27,8 +30,14 @@ import { ShardLeases } from './lease.ts';
 import type { ActiveMessage, Entry } from './message.ts';
 import { listen, QUEUE_CHANNEL } from './notifications.ts';
 import { judge } from './outcome.ts';
-import { Scheduler } from './scheduler.ts';
-import { QMGR_PARAMETERS, qmgrSettings, type TransportSettings, transportSettings } from './settings.ts';
+import { LONGEST_TIMER, Scheduler } from './scheduler.ts';
+import {
+  checkTransports,
+  QMGR_PARAMETERS,
+  qmgrSettings,
+  type TransportSettings,
+  transportSettings,
+} from './settings.ts';
 import { Shard } from './shard.ts';
 import { StatusWriter } from './status.ts';
 import { streamNames } from './streams.ts';
@@ -49,6 +58,7 @@ function transportTable(context: ServiceContext): (name: string) => TransportSet
 async function open(service: ServiceContext) {
   const { log, metrics, tracing, clients, configuration } = service;
   const settings = qmgrSettings(configuration);
+  checkTransports(configuration);
   const { stores } = service;
   const [nats, pool, relaxedPool] = await Promise.all([stores.nats(), stores.postgres(), stores.relaxedPostgres()]);
   await createShards(pool, settings.shards);
@@ -85,10 +95,16 @@ async function open(service: ServiceContext) {
     return stream === undefined ? undefined : (await service.entries.read({ stream, ...message.at }))?.content;
   };
 
+  const rewrite = clients.rewrite();
   const scheduler: Scheduler = new Scheduler({
     activeLimit: settings.activeLimit,
     activeMemory: settings.activeMemory,
+    recipientLimit: settings.recipientLimit,
+    recipientMinimum: settings.recipientMinimum,
+    clogWarnMs: settings.clogWarnMs,
+    feedbackDebug: settings.feedbackDebug,
     log,
+    resolve: (requests) => rewrite.resolve(requests),
     transportSettings: transports,
     agent: (transport) => clients.delivery(transport),
     epoch: (shard) => leases.epoch(shard),
@@ -121,7 +137,7 @@ async function open(service: ServiceContext) {
     log,
     metrics,
     tracing,
-    rewrite: clients.rewrite(),
+    rewrite,
     content: service.content,
     entries: service.entries,
     scheduler,
@@ -147,6 +163,11 @@ async function open(service: ServiceContext) {
     signal: service.draining,
   });
 
+  // A wake-up looks for what no notification told of; the poll of each shard does so more often.
+  const wakeup = (service.wakeup ?? 0) * 1000;
+  const alarm = wakeup > 0 ? setInterval(() => wake.ring(), Math.min(wakeup, LONGEST_TIMER)) : undefined;
+  signal.addEventListener('abort', () => clearInterval(alarm), { once: true });
+
   const tasks = [
     leases.run(),
     listen(
@@ -154,6 +175,7 @@ async function open(service: ServiceContext) {
       (payload) => {
         const [what, ...queueIds] = payload.split(' ');
         if (what === 'delete') scheduler.forget(new Set(queueIds));
+        else if (what === 'flush') scheduler.forgetDead();
         wake.ring();
         scheduler.wake();
       },

@@ -1,9 +1,11 @@
 /**
- * A message in the active queue, and the entries made of it: an entry is the recipients that one delivery carries.
+ * A message in the active queue, how it comes in, and the entries made of it: an entry is the recipients that one
+ * delivery carries.
  */
-import type { DeliveryRecipient, Envelope } from '../../lib/clients/protocols.ts';
+import type { DeliveryRecipient, Envelope, ResolveReply } from '../../lib/clients/protocols.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
 import type { TraceSpan } from '../../lib/server/tracing.ts';
+import type { Peer } from './peer.ts';
 import type { DestinationQueue } from './queue.ts';
 
 export interface ActiveMessage {
@@ -11,7 +13,8 @@ export interface ActiveMessage {
   readonly shard: number;
   /** The epoch under which it was made active: under another one somebody else may have had it meanwhile. */
   readonly epoch: number;
-  readonly envelope: Envelope;
+  /** Without its recipients while some of them are kept apart (unread.ts). */
+  envelope: Envelope;
   /** Undefined where memory is short, or the content is in chunks: it is read when its turn comes. */
   content: Buffer | undefined;
   /** Where the entry lies at present. */
@@ -30,9 +33,20 @@ export interface ActiveMessage {
   readonly span: TraceSpan | undefined;
 }
 
+/** Recipients of a message that are to be delivered, each with the attempts that it has behind it. */
+export interface Admission {
+  readonly message: ActiveMessage;
+  readonly recipients: readonly {
+    readonly offset: number;
+    readonly attempts: number;
+    readonly resolved: ResolveReply;
+  }[];
+}
+
 export interface Entry {
   readonly message: ActiveMessage;
   readonly queue: DestinationQueue;
+  readonly peer: Peer;
   readonly recipients: readonly DeliveryRecipient[];
   /** Attempts that came before this one. */
   readonly attempts: number;

@@ -1,132 +1,139 @@
 /**
- * One destination of a transport: what waits for it, how much is under way, and how many deliveries at once it is
- * trusted with. The window grows with deliveries that reach the destination and shrinks with those that do not; after
- * `failedCohortLimit` pseudo-cohorts of failures the destination is dead for a while, and what is or becomes due for it
- * is deferred without an attempt (Postfix SCHEDULER_README, "Concurrency scheduling").
+ * One destination of a transport: the peers that wait for it, in the order of their jobs, how much is under way, and how
+ * many deliveries at once it is trusted with.
  *
- *   open     window ≥ 1: entries are taken while fewer than `window` are under way
- *   delayed  between two deliveries of a destination with a rate delay; open again at `readyAt`
- *   dead     window 0: nothing is taken; open again, with the initial window, at `readyAt`
+ *   open       entries are taken while fewer than `window.size` are under way
+ *   suspended  nothing is taken until `suspension` ends: between two deliveries with a rate delay, or because it is dead
  *
- * Pure bookkeeping: times come from the caller, in milliseconds of a monotonic clock.
+ * Pure bookkeeping.
  */
 import type { StatusNotification } from '../../lib/clients/protocols.ts';
+import { ConcurrencyWindow, type WindowSettings } from './feedback.ts';
 import type { Entry } from './message.ts';
-import type { Feedback, TransportSettings } from './settings.ts';
+import type { Peer } from './peer.ts';
 
-function amount(feedback: Feedback, window: number): number {
-  if (feedback.per === 'concurrency') return feedback.base / window;
-  return feedback.per === 'sqrt_concurrency' ? feedback.base / Math.sqrt(window) : feedback.base;
+/** A time until which nothing is taken, in milliseconds of a monotonic clock. */
+export interface Suspension {
+  readonly queue: DestinationQueue;
+  readonly until: number;
+  heapPlace: number;
 }
 
 export class DestinationQueue {
   readonly name: string;
   readonly nexthop: string;
-  readonly #settings: TransportSettings;
-  readonly todo: Entry[] = [];
-  #head = 0;
+  readonly transportName: string;
+  readonly window: ConcurrencyWindow;
   busy = 0;
-  window: number;
   /** Undefined while the destination is not dead. */
   deadReason: StatusNotification | undefined;
-  /** When a dead or delayed destination may be tried. */
-  readyAt = 0;
-  /** True while it stands in its transport's ring of destinations that could deliver. */
-  inRing = false;
-  #success = 0;
-  #failure = 0;
-  #failedCohorts = 0;
+  suspension: Suspension | undefined;
+  /** When it was served last: among destinations of one job the one that waited longest is next. */
+  turn = 0;
+  heapPlace = -1;
+  /** The peer whose turn it is. */
+  first: Peer | undefined;
+  #waiting = 0;
+  /** Peers in the order in which they came, which is that of their jobs; those marked otherwise have left. */
+  #line: Peer[] = [];
+  #head = 0;
+  #lastOrder = 0;
+  /** Peers whose jobs stand before the end of the line: of jobs that preempted others, or of recipients read late. */
+  #ahead: Peer[] = [];
 
-  constructor(name: string, nexthop: string, settings: TransportSettings) {
+  constructor(name: string, nexthop: string, transportName: string, settings: WindowSettings) {
     this.name = name;
     this.nexthop = nexthop;
-    this.#settings = settings;
-    this.window = settings.initialDestinationConcurrency;
+    this.transportName = transportName;
+    this.window = new ConcurrencyWindow(settings);
   }
 
-  get transportName(): string {
-    return this.#settings.name;
-  }
-
+  /** Entries that wait. */
   get waiting(): number {
-    return this.todo.length - this.#head;
+    return this.#waiting;
   }
 
   get idle(): boolean {
-    return this.waiting === 0 && this.busy === 0;
+    return this.#waiting === 0 && this.busy === 0 && this.suspension === undefined;
   }
 
-  push(entry: Entry): void {
-    this.todo.push(entry);
+  get canTake(): boolean {
+    return this.first !== undefined && this.busy < this.window.size && this.suspension === undefined;
+  }
+
+  push(peer: Peer, entry: Entry): void {
+    peer.push(entry);
+    this.#waiting++;
+    if (peer.place !== 'none') return;
+    const { order } = peer.job;
+    if (this.#head === this.#line.length || order > this.#lastOrder) {
+      peer.place = 'end';
+      this.#line.push(peer);
+      this.#lastOrder = order;
+    } else {
+      this.#putAhead(peer);
+    }
+    this.#choose();
+  }
+
+  /** The job of the peer has been moved ahead of others. */
+  moved(peer: Peer): void {
+    if (peer.place === 'none') return;
+    if (peer.place === 'ahead') this.#ahead.splice(this.#ahead.indexOf(peer), 1);
+    this.#putAhead(peer);
+    this.#choose();
   }
 
   /** The entry whose turn it is; counts it as under way. */
   take(): Entry {
-    const entry = this.todo[this.#head]!;
-    this.#head++;
-    // Dropping the front piece by piece would copy the rest each time; once half is gone, one copy is cheap.
-    if (this.#head > 64 && this.#head * 2 > this.todo.length) {
-      this.todo.splice(0, this.#head);
-      this.#head = 0;
-    }
+    const peer = this.first!;
+    const entry = peer.take();
+    this.#waiting--;
     this.busy++;
+    if (peer.waiting === 0) {
+      if (peer.place === 'ahead') this.#ahead.splice(this.#ahead.indexOf(peer), 1);
+      peer.place = 'none';
+      this.#choose();
+    }
     return entry;
   }
 
   /** Everything that waits, which then waits no more. */
   drain(): Entry[] {
-    const all = this.todo.splice(this.#head);
-    this.todo.length = 0;
+    const peers = [...this.#ahead, ...this.#line.slice(this.#head).filter((peer) => peer.place === 'end')];
+    this.#line = [];
     this.#head = 0;
-    return all;
+    this.#ahead = [];
+    this.#waiting = 0;
+    this.first = undefined;
+    return peers.flatMap((peer) => {
+      peer.place = 'none';
+      return peer.drain();
+    });
   }
 
-  canTake(now: number): boolean {
-    return this.waiting > 0 && this.busy < this.window && now >= this.readyAt;
-  }
-
-  /** A delivery reached the destination. */
-  succeeded(): void {
-    this.#failedCohorts = 0;
-    const limit = this.#settings.destinationConcurrencyLimit;
-    if (this.window >= limit && limit > 0) return;
-    // Growth is for destinations that could use it: a window beyond what is asked of it says nothing of the destination.
-    if (this.window > this.busy + this.#settings.initialDestinationConcurrency) return;
-    this.#success += amount(this.#settings.positiveFeedback, this.window);
-    while (this.#success >= 1) {
-      this.#success -= 1;
-      this.window += 1;
-      this.#failure = 0;
+  #putAhead(peer: Peer): void {
+    let [low, high] = [0, this.#ahead.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#ahead[middle]!.job.order < peer.job.order) low = middle + 1;
+      else high = middle;
     }
-    if (limit > 0) this.window = Math.min(this.window, limit);
+    this.#ahead.splice(low, 0, peer);
+    peer.place = 'ahead';
   }
 
-  /** The destination could not be used. True where it is dead from now until `readyAt`. */
-  failed(reason: StatusNotification, now: number, deadFor: number): boolean {
-    if (this.deadReason !== undefined) return false;
-    if (this.#settings.failedCohortLimit > 0) this.#failedCohorts += 1 / this.window;
-    if (this.#failedCohorts > this.#settings.failedCohortLimit * 0.99) {
-      this.window = 0;
-      this.deadReason = reason;
-      this.readyAt = now + deadFor;
-      return true;
+  #choose(): void {
+    while (this.#head < this.#line.length && this.#line[this.#head]!.place !== 'end') this.#head++;
+    if (this.#head === this.#line.length && this.#head > 0) {
+      this.#line.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 64 && this.#head * 2 > this.#line.length) {
+      // Dropping the front piece by piece would copy the rest each time; once half is gone, one copy is cheap.
+      this.#line.splice(0, this.#head);
+      this.#head = 0;
     }
-    this.#failure -= amount(this.#settings.negativeFeedback, this.window);
-    while (this.#failure < 0 && this.window > 1) {
-      this.window -= 1;
-      this.#failure += 1;
-      this.#success = 0;
-    }
-    return false;
-  }
-
-  /** Ends a dead time that has run out. */
-  revive(): void {
-    this.deadReason = undefined;
-    this.readyAt = 0;
-    this.window = this.#settings.initialDestinationConcurrency;
-    this.#success = 0;
-    this.#failure = 0;
-    this.#failedCohorts = 0;
+    const [inLine, ahead] = [this.#line[this.#head], this.#ahead[0]];
+    this.first = inLine === undefined || (ahead !== undefined && ahead.job.order < inLine.job.order) ? ahead : inLine;
   }
 }

@@ -4,12 +4,39 @@
  */
 import type { Pool } from 'pg';
 import type { TrivialRewrite } from '../../lib/clients/protocols.ts';
-import type { EntryReader } from '../../lib/queue/entry-reader.ts';
+import type { EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
+import { keyText, type MessageKey } from '../../lib/queue/message-key.ts';
 import { activateDue, currentLocation, type DueMessage, postpone } from '../../lib/queue/sql/due.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
-import type { ActiveMessage } from './message.ts';
-import type { Admission } from './scheduler.ts';
+import type { ActiveMessage, Admission } from './message.ts';
+
+/** More recipients than this come due in several scans. */
+const MANY_RECIPIENTS = 500;
+
+/**
+ * The entry that was read last, where it has many recipients: a hundred scans in a row may ask for it, and reading it
+ * takes as long as a hundred others.
+ */
+export class LargeEntry {
+  #key: string | undefined;
+  #entry: StoredEntry | undefined;
+
+  get(key: MessageKey): StoredEntry | undefined {
+    return this.#key === keyText(key) ? this.#entry : undefined;
+  }
+
+  keep(key: MessageKey, entry: StoredEntry): void {
+    if (entry.envelope.recipients.length <= MANY_RECIPIENTS) return;
+    this.#key = keyText(key);
+    this.#entry = entry;
+  }
+
+  forget(): void {
+    this.#key = undefined;
+    this.#entry = undefined;
+  }
+}
 
 export interface ScanContext {
   readonly pool: Pool;
@@ -20,6 +47,7 @@ export interface ScanContext {
   readonly streamOf: (log: number) => Promise<string | undefined>;
   readonly shard: number;
   readonly epoch: number;
+  readonly large: LargeEntry;
 }
 
 /** Seconds after which a message whose content was not found is looked for again. */
@@ -37,8 +65,9 @@ async function readEntry(context: ScanContext, message: DueMessage) {
 }
 
 async function admission(context: ScanContext, message: DueMessage): Promise<Admission | undefined> {
-  const stored = await readEntry(context, message);
+  const stored = context.large.get(message) ?? (await readEntry(context, message));
   if (stored === undefined) return undefined;
+  context.large.keep(message, stored);
   const { envelope, content } = stored;
   const resolved = await context.rewrite.resolve(
     message.recipients.map((offset) => ({
@@ -83,6 +112,7 @@ export async function scanDue(
 ): Promise<number> {
   const { pool, shard, epoch, log } = context;
   const due = await activateDue(pool, shard, epoch, limit);
+  if (due.length === 0) context.large.forget();
   const admissions: Admission[] = [];
   const missing: DueMessage[] = [];
   for (const message of due) {

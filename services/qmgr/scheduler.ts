@@ -1,114 +1,93 @@
 /**
- * The active queue: messages are admitted, their recipients sorted into destinations, and deliveries begun as transports
- * and destinations allow. What an attempt came to goes to `outcomes`; when the last entry of a message is done, to
- * `released`.
+ * Begins deliveries as transports and destinations allow, transports taking turns. What an attempt came to goes to
+ * `outcome`; when the last entry of a message is done, the message to `released`.
  *
  * Nothing begins for a shard whose lease is over, or while statuses wait in vain to be written: a delivery whose outcome
  * cannot be kept would be repeated.
+ *
+ * Logs feedback with destination_concurrency_feedback_debug, and a warning where one destination holds most of a full
+ * active queue, every qmgr_clog_warn_time at most.
  */
-import type { DeliveryAgent, DeliveryReply, DeliveryRequest, ResolveReply } from '../../lib/clients/protocols.ts';
-import { DeliveryStatus } from '../../lib/clients/protocols.ts';
+import type { DeliveryReply } from '../../lib/clients/protocols.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
-import type { Log } from '../../lib/util/log.ts';
-import type { ActiveMessage, Entry } from './message.ts';
-import { heldOctets } from './message.ts';
+import { ActiveQueue, type ActiveQueueOptions } from './active.ts';
+import { type AttemptOptions, Attempts, deferAll, passing } from './attempt.ts';
+import type { Admission, Entry } from './message.ts';
 import type { DestinationQueue } from './queue.ts';
+import type { Destination } from './recipients.ts';
 import type { TransportSettings } from './settings.ts';
 import { Transport } from './transport.ts';
 
-export interface Admission {
-  readonly message: ActiveMessage;
-  readonly recipients: readonly {
-    readonly offset: number;
-    readonly attempts: number;
-    readonly resolved: ResolveReply;
-  }[];
-}
-
-export interface SchedulerOptions {
-  readonly activeLimit: number;
-  readonly activeMemory: number;
-  readonly log: Log;
+export interface SchedulerOptions extends AttemptOptions, Omit<ActiveQueueOptions, 'transport' | 'added'> {
   readonly transportSettings: (name: string) => TransportSettings;
-  readonly agent: (transport: string) => DeliveryAgent | undefined;
-  readonly epoch: (shard: number) => number | undefined;
-  /** The content of a message that is not in memory; undefined where it cannot be read at present. */
-  readonly readContent: (message: ActiveMessage) => Promise<Buffer | undefined>;
   /** False while outcomes cannot be written. */
   readonly writable: () => boolean;
   /** Milliseconds for which a destination is dead after its last failure. */
   readonly deadTime: number;
-  /** Recipients whose transport is in defer_transports are not attempted. */
-  readonly deferTransports: ReadonlySet<string>;
+  readonly feedbackDebug: boolean;
+  /** Milliseconds between two warnings of a clogged queue; 0: none. */
+  readonly clogWarnMs: number;
   outcome(entry: Entry, reply: DeliveryReply): Promise<void>;
-  /** No entry of the message is left in the active queue. */
-  released(message: ActiveMessage): void;
-  readonly signal: AbortSignal;
 }
 
-const unavailable = (reason: string, status = '4.3.0'): DeliveryReply['destinationUnavailable'] => ({
-  status,
-  action: 'delayed',
-  reason,
-  diagnosticType: '',
-  diagnosticText: '',
-  remoteMta: '',
-});
-
-/** A reply that defers every recipient of the entry. */
-function deferAll(entry: Entry, reason: NonNullable<DeliveryReply['destinationUnavailable']>): DeliveryReply {
-  return {
-    refused: false,
-    destinationUnavailable: undefined,
-    recipients: entry.recipients.map(({ offset }) => ({
-      offset,
-      status: DeliveryStatus.DEFERRED,
-      notification: reason,
-    })),
-  };
-}
+/** Milliseconds after which it is looked again whether outcomes can be written. */
+const UNWRITABLE_WAIT = 200;
+/** The longest time that a timer can be set for, in milliseconds. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #active: ActiveQueue;
+  readonly #attempts: Attempts;
   readonly #transports = new Map<string, Transport>();
-  readonly #agents = new Map<string, DeliveryAgent | undefined>();
+  /** Transports that may have something to deliver. */
   readonly #ready = new Set<Transport>();
-  readonly #messages = new Set<ActiveMessage>();
   readonly #running = new Set<Promise<void>>();
-  #heldOctets = 0;
-  #room: (() => void)[] = [];
   #waking = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #cloggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    const timer = setInterval(() => this.#tick(), 200);
-    options.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+    this.#attempts = new Attempts(options);
+    this.#active = new ActiveQueue({
+      ...options,
+      transport: (name) => this.#transport(name),
+      added: (destinations) => this.#added(destinations),
+    });
+    options.signal.addEventListener('abort', () => clearTimeout(this.#timer), { once: true });
   }
 
   get active(): number {
-    return this.#messages.size;
+    return this.#active.size;
   }
 
+  /** Messages that may come in. */
   get room(): number {
-    return Math.max(0, this.#options.activeLimit - this.#messages.size);
+    return this.#active.room;
   }
 
   /** The keys of a shard's messages that were made active under this epoch. */
   keys(shard: number, epoch: number): MessageKey[] {
-    return [...this.#messages]
-      .filter((message) => message.shard === shard && message.epoch === epoch)
-      .map(({ key }) => key);
+    return this.#active.keys(shard, epoch);
   }
 
   /** Messages that were deleted from the queue: what waits of them is dropped; what is under way comes to its end. */
   forget(queueIds: ReadonlySet<string>): void {
-    for (const message of this.#messages) if (queueIds.has(message.envelope.queueId)) message.deleted = true;
+    this.#active.forget(queueIds);
   }
 
-  /** Resolves when there is room for another message. */
-  async waitForRoom(): Promise<void> {
-    while (this.room === 0 && !this.#options.signal.aborted) {
-      await new Promise<void>((resolve) => this.#room.push(resolve));
+  /** Destinations that were found dead are tried again with the next mail for them. */
+  forgetDead(): void {
+    for (const transport of this.#transports.values()) transport.forgetDead();
+  }
+
+  /** Resolves when there is room for another message, or the signal is aborted. */
+  async waitForRoom(signal: AbortSignal): Promise<void> {
+    while (this.room === 0 && !signal.aborted) {
+      this.#warnIfClogged();
+      await this.#active.roomMade(signal);
     }
   }
 
@@ -117,63 +96,11 @@ export class Scheduler {
     await Promise.allSettled(this.#running);
   }
 
-  #transport(name: string): Transport {
-    let transport = this.#transports.get(name);
-    if (transport === undefined) {
-      transport = new Transport(this.#options.transportSettings(name));
-      this.#transports.set(name, transport);
-    }
-    return transport;
-  }
-
-  /** Takes messages in; deliveries begin in this turn of the event loop or later. */
+  /** Takes messages in; deliveries begin in the next turn of the event loop or later. */
   admit(admissions: readonly Admission[]): void {
-    for (const { message, recipients } of admissions) {
-      this.#messages.add(message);
-      this.#heldOctets += heldOctets(message);
-      if (this.#heldOctets > this.#options.activeMemory && message.content !== undefined) {
-        this.#heldOctets -= heldOctets(message);
-        message.content = undefined;
-      }
-      this.#sort(message, recipients);
-    }
+    const now = performance.now();
+    for (const admission of admissions) this.#active.admit(admission, now);
     this.wake();
-  }
-
-  /** Sorts the recipients of a message into entries, at most destination_recipient_limit in each. */
-  #sort(message: ActiveMessage, recipients: Admission['recipients']): void {
-    const open = new Map<
-      DestinationQueue,
-      { transport: Transport; recipients: Entry['recipients'][number][]; attempts: number }
-    >();
-    const dead: [Transport, DestinationQueue][] = [];
-    const put = (queue: DestinationQueue): void => {
-      const group = open.get(queue)!;
-      open.delete(queue);
-      message.pending++;
-      queue.push({ message, queue, recipients: group.recipients, attempts: group.attempts });
-      if (queue.deadReason !== undefined) dead.push([group.transport, queue]);
-      group.transport.offer(queue);
-      this.#ready.add(group.transport);
-    };
-    for (const { offset, attempts, resolved } of recipients) {
-      const transport = this.#transport(resolved.transport);
-      const limit = transport.settings.destinationRecipientLimit;
-      // With one recipient a delivery, limits are meant for each recipient (qmgr(8)).
-      const name = limit === 1 ? `${resolved.nexthop}\n${resolved.recipient}` : resolved.nexthop;
-      const queue = transport.queue(name, resolved.nexthop);
-      const recipient = message.envelope.recipients[offset]!;
-      let group = open.get(queue);
-      if (group === undefined) {
-        group = { transport, recipients: [], attempts };
-        open.set(queue, group);
-      }
-      group.recipients.push({ ...recipient, address: resolved.recipient, offset });
-      group.attempts = Math.max(group.attempts, attempts);
-      if (limit > 0 && group.recipients.length >= limit) put(queue);
-    }
-    for (const queue of [...open.keys()]) put(queue);
-    for (const [transport, queue] of dead) this.#suspend(transport, queue);
   }
 
   /** Begins what can begin, in a turn of its own, so that many events cost one pass. */
@@ -186,27 +113,63 @@ export class Scheduler {
     });
   }
 
-  #tick(): void {
-    const now = performance.now();
-    for (const transport of this.#transports.values()) if (transport.tick(now)) this.#ready.add(transport);
-    if (this.#ready.size > 0) this.wake();
+  #transport(name: string): Transport {
+    let transport = this.#transports.get(name);
+    if (transport === undefined) {
+      transport = new Transport(this.#options.transportSettings(name));
+      this.#transports.set(name, transport);
+    }
+    return transport;
+  }
+
+  #added(destinations: readonly Destination[]): void {
+    for (const { transport, queue } of destinations) {
+      this.#ready.add(transport);
+      if (queue.deadReason !== undefined) this.#defer(transport.drain(queue), queue);
+    }
+    this.wake();
   }
 
   #schedule(): void {
-    if (this.#options.signal.aborted || !this.#options.writable()) return;
+    if (this.#options.signal.aborted) return;
     const now = performance.now();
+    if (this.#ready.size > 0 && !this.#options.writable()) {
+      this.#wakeAt(now + UNWRITABLE_WAIT, now);
+      return;
+    }
     // One entry of each transport in turn, so that a busy transport does not hold up another.
     while (this.#ready.size > 0) {
       for (const transport of this.#ready) {
         const entry = transport.select(now);
         if (entry === undefined) this.#ready.delete(transport);
-        else this.#begin(transport, entry);
+        else this.#begin(transport, entry, now);
       }
     }
+    for (const transport of this.#transports.values()) this.#wakeAt(transport.wakeAt(now), now);
   }
 
-  #begin(transport: Transport, entry: Entry): void {
-    const run = this.#deliver(transport, entry)
+  /** Sees to it that suspended destinations are looked at then, if not before. */
+  #wakeAt(time: number, now: number): void {
+    if (time >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = time;
+    this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(1, Math.ceil(time - now)), LONGEST_TIMER));
+  }
+
+  #tick(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    for (const transport of this.#transports.values()) if (transport.tick(now)) this.#ready.add(transport);
+    this.wake();
+  }
+
+  #begin(transport: Transport, entry: Entry, now: number): void {
+    this.#active.selected(entry.peer.job, now);
+    this.#run(entry, this.#deliver(transport, entry));
+  }
+
+  #run(entry: Entry, work: Promise<void>): void {
+    const run = work
       .catch((error: unknown) =>
         this.#options.log.error(`${entry.message.envelope.queueId}: unexpected error: ${String(error)}`),
       )
@@ -219,117 +182,58 @@ export class Scheduler {
     const { epoch } = message;
     if (message.deleted || this.#options.epoch(message.shard) !== epoch) {
       // Its rows are gone, or another qmgr has the shard and attempts them.
-      this.#done(transport, entry);
+      this.#release(transport, queue);
+      this.#active.finish(entry);
       return;
     }
-    const reply = await this.#attempt(transport, entry, epoch);
-    const now = performance.now();
-    if (reply.destinationUnavailable !== undefined) {
-      if (queue.failed(reply.destinationUnavailable, now, this.#options.deadTime)) this.#suspend(transport, queue);
-    } else if (!reply.refused) {
-      queue.succeeded();
-    }
-    transport.release(queue, now);
-    this.#ready.add(transport);
-    this.wake();
+    const { reply, answered } = await this.#attempts.make(entry, epoch);
+    if (answered && !reply.refused) this.#feedBack(transport, queue, reply);
+    this.#release(transport, queue);
     if (!reply.refused) await this.#options.outcome(entry, reply);
-    this.#finish(entry);
+    this.#active.finish(entry);
   }
 
-  async #attempt(transport: Transport, entry: Entry, epoch: number): Promise<DeliveryReply> {
-    const { name } = transport.settings;
-    if (this.#options.deferTransports.has(name)) return deferAll(entry, unavailable('deferred transport', '4.3.2')!);
-    if (!this.#agents.has(name)) this.#agents.set(name, this.#options.agent(name));
-    const agent = this.#agents.get(name);
-    if (agent === undefined) {
-      this.#options.log.warning(`${entry.message.envelope.queueId}: transport ${name} is not in master.cf`);
-      return deferAll(entry, unavailable('mail transport unavailable')!);
-    }
-    const request = await this.#request(transport, entry, epoch);
-    if (request === undefined) return deferAll(entry, unavailable('the content cannot be read at present')!);
-    try {
-      // Without a signal: a delivery that has begun goes on, and its outcome counts, whatever becomes of this qmgr.
-      return await agent.deliver(request);
-    } catch (error) {
-      // Whether it was delivered is unknown; the agent may remember the attempt when it is asked again.
-      return deferAll(
+  #release(transport: Transport, queue: DestinationQueue): void {
+    transport.release(queue, performance.now());
+    this.#ready.add(transport);
+    this.wake();
+  }
+
+  #feedBack(transport: Transport, queue: DestinationQueue, reply: DeliveryReply): void {
+    const { deadTime, feedbackDebug, log } = this.#options;
+    const failure = reply.destinationUnavailable;
+    if (failure === undefined) transport.succeeded(queue);
+    else this.#defer(transport.failed(queue, failure, performance.now() + deadTime), queue);
+    if (!feedbackDebug) return;
+    log.info(
+      `${queue.transportName}:${queue.nexthop}: ${failure === undefined ? 'positive' : 'negative'} feedback: limit ${transport.settings.destinationConcurrencyLimit} ${queue.window} busy ${queue.busy}`,
+    );
+  }
+
+  /** Defers, without an attempt, what waited for a destination that is dead. */
+  #defer(entries: readonly Entry[], queue: DestinationQueue): void {
+    if (entries.length === 0) return;
+    const { reason, status } = queue.deadReason!;
+    const suspended = passing(`delivery temporarily suspended: ${reason}`, status.replace(/^5/, '4'));
+    for (const entry of entries) {
+      this.#run(
         entry,
-        unavailable(`delivery agent lost: ${error instanceof Error ? error.message : String(error)}`)!,
+        this.#options.outcome(entry, deferAll(entry, suspended)).then(() => this.#active.finish(entry)),
       );
     }
   }
 
-  async #request(transport: Transport, entry: Entry, epoch: number): Promise<DeliveryRequest | undefined> {
-    const { message, queue, recipients, attempts } = entry;
-    const { envelope, key } = message;
-    let content = message.content ?? Buffer.alloc(0);
-    if (message.content === undefined && envelope.contentReference === undefined && envelope.contentSize > 0) {
-      const read = await this.#options.readContent(message);
-      if (read === undefined) return undefined;
-      content = read;
-    }
-    return {
-      attempt: {
-        shard: message.shard,
-        epoch,
-        id: `${key.log}:${key.sequence}:${key.entry}:${recipients[0]!.offset}+${recipients.length}:${attempts}`,
-      },
-      transport: transport.settings.name,
-      nexthop: queue.nexthop,
-      queueId: envelope.queueId,
-      sender: envelope.sender,
-      recipients: recipients as DeliveryRequest['recipients'],
-      arrivalTime: envelope.arrivalTime,
-      activeTime: message.activeTime,
-      encoding: envelope.encoding,
-      smtputf8: envelope.smtputf8,
-      dsnEnvid: envelope.dsnEnvid,
-      dsnRet: envelope.dsnRet,
-      contentSize: envelope.contentSize,
-      content,
-      contentReference: envelope.contentReference,
-      client: envelope.client,
-      traceparent: message.span?.traceparent ?? envelope.traceparent,
-      traceFlags: envelope.traceFlags,
-      rewriteContext: envelope.rewriteContext,
-    };
-  }
-
-  /** Defers, without an attempt, what waits for a destination that has just been found dead. */
-  #suspend(transport: Transport, queue: DestinationQueue): void {
-    const reason = queue.deadReason!;
-    const suspended = unavailable(
-      `delivery temporarily suspended: ${reason.reason}`,
-      reason.status.replace(/^5/, '4'),
-    )!;
-    for (const entry of queue.drain()) {
-      const run = this.#options
-        .outcome(entry, deferAll(entry, suspended))
-        .then(() => this.#finish(entry))
-        .catch((error: unknown) => this.#options.log.error(`${entry.message.envelope.queueId}: ${String(error)}`))
-        .finally(() => this.#running.delete(run));
-      this.#running.add(run);
-    }
-    transport.offer(queue);
-  }
-
-  #done(transport: Transport, entry: Entry): void {
-    transport.release(entry.queue, performance.now());
-    this.#ready.add(transport);
-    this.wake();
-    this.#finish(entry);
-  }
-
-  #finish(entry: Entry): void {
-    const { message } = entry;
-    message.pending--;
-    if (message.pending > 0) return;
-    this.#messages.delete(message);
-    this.#heldOctets -= heldOctets(message);
-    message.content = undefined;
-    const waiting = this.#room;
-    this.#room = [];
-    for (const resolve of waiting) resolve();
-    this.#options.released(message);
+  #warnIfClogged(): void {
+    const { clogWarnMs, activeLimit, log } = this.#options;
+    const now = performance.now();
+    if (clogWarnMs === 0 || now - this.#cloggedAt < clogWarnMs) return;
+    this.#cloggedAt = now;
+    let largest: DestinationQueue | undefined;
+    for (const transport of this.#transports.values())
+      for (const queue of transport.queues) if (queue.waiting > (largest?.waiting ?? 0)) largest = queue;
+    if (largest === undefined || largest.waiting * 2 < activeLimit) return;
+    log.warning(
+      `mail for ${largest.nexthop} is using up ${largest.waiting} of ${activeLimit} active queue entries; a transport of its own, or ${largest.transportName}_destination_concurrency_limit, may help`,
+    );
   }
 }

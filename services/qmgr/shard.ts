@@ -16,7 +16,7 @@ import { Pace } from '../../lib/util/pace.ts';
 import type { QmgrContext } from './context.ts';
 import { ingestFrames, LaterVersion, NotOwner } from './ingest.ts';
 import { LogFeed } from './log-feed.ts';
-import { scanDue } from './scan.ts';
+import { LargeEntry, scanDue } from './scan.ts';
 import { sweepContent } from './sweep.ts';
 import { Trimmer } from './trim.ts';
 
@@ -182,7 +182,7 @@ export class Shard {
     let applied = position.applied;
     await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1, signal);
     while (!signal.aborted) {
-      await scheduler.waitForRoom();
+      await scheduler.waitForRoom(signal);
       await pace.wait();
       const frames = await feed.take();
       if (frames === undefined) return;
@@ -201,7 +201,17 @@ export class Shard {
 
   async #scan(signal: AbortSignal): Promise<void> {
     const { pool, log, rewrite, tracing, entries, streamOf, scheduler, wake } = this.#context;
-    const context = { pool, log, rewrite, tracing, entries, streamOf, shard: this.#shard, epoch: this.#epoch };
+    const context = {
+      pool,
+      log,
+      rewrite,
+      tracing,
+      entries,
+      streamOf,
+      shard: this.#shard,
+      epoch: this.#epoch,
+      large: new LargeEntry(),
+    };
     while (!signal.aborted) {
       const limit = Math.min(SCAN_LIMIT, scheduler.room);
       const found = limit > 0 ? await scanDue(context, limit, (admissions) => scheduler.admit(admissions)) : 0;
