@@ -207,3 +207,31 @@ test('a renewal says which other owners that live hold how many shards', async (
   await releaseShards(database.pool, 'qmgr-b', undefined);
   assert.deepEqual((await renewLeases(database.pool, 'qmgr-b', 60)).held, []);
 });
+
+test('100,000 recipients of one message are put off and finished in seconds, whatever is known of the table', async () => {
+  const total = 100_000;
+  // Plans that were made while there was next to nothing are what a quiet server has.
+  await ingest(database.pool, batch(0, [1, 2]));
+  for (let at = 0; at < 8; at++) await finishRecipients(database.pool, [{ ...key(9), recipient: at }]);
+  await ingest(database.pool, batch(2, [total]));
+  const keys = Array.from({ length: total }, (_, recipient) => ({ ...key(3), recipient }));
+  const began = performance.now();
+  for (let from = 0; from < 20_000; from += 5000) {
+    const rows = keys.slice(from, from + 5000).map((recipient) => ({
+      ...recipient,
+      delay: 0,
+      status: '4.0.0',
+      reason: Buffer.from('later'),
+      remoteMta: '',
+      transport: 'smtp',
+      nexthop: 'example.com',
+    }));
+    assert.equal(await deferRecipients(database.pool, 0, epoch, rows), 5000);
+  }
+  let finished: unknown[] = [];
+  for (let from = 0; from < total; from += 5000)
+    finished = await finishRecipients(database.pool, keys.slice(from, from + 5000));
+  assert.deepEqual(finished, [key(3)]);
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(seconds < 20, `${seconds} s`);
+});

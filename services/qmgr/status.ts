@@ -47,6 +47,8 @@ export interface StatusOptions {
 /** Statuses that may wait before no delivery begins. */
 const BACKLOG = 5_000;
 const BATCH = 2_000;
+/** Recipients of messages with several: a transaction is to last for milliseconds. */
+const RECIPIENTS = 5_000;
 /** Milliseconds between two transactions: nobody waits for them, and each costs the same whatever it holds. */
 const PACE = 25;
 
@@ -87,7 +89,7 @@ export class StatusWriter {
     try {
       while (this.#waiting.length > 0) {
         await this.#pace.wait();
-        const batch = this.#waiting.splice(0, BATCH);
+        const batch = this.#next();
         this.#writing = batch.length;
         const finished = await this.#persist(batch.map((waiting) => waiting.outcome));
         if (finished === undefined) return;
@@ -100,6 +102,18 @@ export class StatusWriter {
       this.#writing = 0;
       this.#running = undefined;
     }
+  }
+
+  /** What one transaction writes. */
+  #next(): Waiting[] {
+    let recipients = 0;
+    let count = 0;
+    for (const { outcome } of this.#waiting) {
+      recipients += outcome.done.length + outcome.deferred.length;
+      if (count === BATCH || (count > 0 && recipients > RECIPIENTS)) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
   }
 
   /** The messages that are finished; undefined where the process ended before Postgres took it. */

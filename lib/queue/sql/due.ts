@@ -142,8 +142,9 @@ export async function postpone(
     name: 'postpone',
     text: `with owned as (select shard from shard where shard = $1 and epoch = $2 for share)
            update recipient r set next_attempt = now() + make_interval(secs => $3)
-             from owned, unnest($4::int[], $5::bigint[], $6::int[], $7::int[]) as d(log, sequence, entry, recipient)
-            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient and r.shard = owned.shard`,
+             from unnest($4::int[], $5::bigint[], $6::int[], $7::int[]) as d(log, sequence, entry, recipient)
+            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
+              and r.shard = $1 and (select count(*) from owned) > 0`,
     values: [
       shard,
       epoch,

@@ -54,6 +54,9 @@ export async function finishSingle(client: Queryable, keys: readonly MessageKey[
 /**
  * Recipients that are done, of messages with several recipients or with a notice to come. Resolves to the messages that
  * have no undone recipient left: they remain until `finishMessages`.
+ *
+ * Recipients are joined with nothing but their keys: a plan that went by the key of the message would look at all the
+ * recipients of a message for each of them.
  */
 export async function finishRecipients(client: Queryable, keys: readonly RecipientKey[]): Promise<MessageKey[]> {
   const result = await client.query<{ log: number; sequence: number; entry: number; undone: number }>({
@@ -62,9 +65,9 @@ export async function finishRecipients(client: Queryable, keys: readonly Recipie
                 locked as (select m.log, m.sequence, m.entry from message m
                             where (m.log, m.sequence, m.entry) in (select log, sequence, entry from done)
                             order by m.log, m.sequence, m.entry for update),
-                gone as (delete from recipient r using done d, locked l
+                gone as (delete from recipient r using done d
                           where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
-                            and l.log = d.log and l.sequence = d.sequence and l.entry = d.entry
+                            and (select count(*) from locked) > 0
                          returning r.log, r.sequence, r.entry),
                 counted as (select log, sequence, entry, count(*)::int as n from gone group by 1, 2, 3)
            update message m set undone = m.undone - c.n from counted c
@@ -99,9 +102,10 @@ export async function deferRecipients(
     text: `with owned as (select shard from shard where shard = $1 and epoch = $2 for share)
            update recipient r set next_attempt = now() + make_interval(secs => d.delay), attempts = r.attempts + 1,
                   status = d.status, reason = d.reason, remote_mta = d.remote_mta, transport = d.transport, nexthop = d.nexthop
-             from owned, unnest($3::int[], $4::bigint[], $5::int[], $6::int[], $7::float8[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[])
+             from unnest($3::int[], $4::bigint[], $5::int[], $6::int[], $7::float8[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[])
                as d(log, sequence, entry, recipient, delay, status, reason, remote_mta, transport, nexthop)
-            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient and r.shard = owned.shard`,
+            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
+              and r.shard = $1 and (select count(*) from owned) > 0`,
     values: [
       shard,
       epoch,
