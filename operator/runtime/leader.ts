@@ -86,8 +86,8 @@ export class Leader {
     }
   }
 
-  /** Renews until the signal is aborted, and gives the lease back; resolves to false where it was lost. */
-  async hold(): Promise<boolean> {
+  /** Renews until the signal is aborted, then gives the lease back when `done` resolves; false where it was lost. */
+  async hold(done: () => Promise<void> = async () => undefined): Promise<boolean> {
     const { signal, log, retryMs = RETRY_MS } = this.#options;
     while (!signal.aborted) {
       await pause(retryMs, signal);
@@ -106,6 +106,7 @@ export class Leader {
         return false;
       }
     }
+    await done();
     await this.#release();
     return true;
   }

@@ -1,0 +1,78 @@
+/**
+ * The end of a MailServer. Children go with it by their owner references; the finalizer is for what lies outside: with
+ * deletionPolicy Delete the streams, the tables and the claim of the mailboxes go, after the pods that use them.
+ */
+import type { Pool } from 'pg';
+import type { MailServerSpec } from '../../lib/mailserver/schema.ts';
+import type { OperatorContext } from '../context.ts';
+import { childName, type Owner } from '../plan/input.ts';
+import { KINDS, type KubeObject } from '../runtime/kinds.ts';
+import type { References } from './references.ts';
+import { asking } from './store-connections.ts';
+import { deleteStreams } from './streams.ts';
+
+export const FINALIZER = 'postfleet.dev/stores';
+
+export async function addFinalizer(context: OperatorContext, mailServer: KubeObject): Promise<void> {
+  const { namespace = '', name, finalizers = [], resourceVersion } = mailServer.metadata;
+  if (finalizers.includes(FINALIZER)) return;
+  // With the version, so that somebody else's finalizer is not lost.
+  const metadata = { finalizers: [...finalizers, FINALIZER], resourceVersion };
+  context.cluster.remember(
+    KINDS.mailServer,
+    await context.client.mergePatch(KINDS.mailServer, namespace, name, { metadata }),
+  );
+}
+
+export async function removeFinalizer(context: OperatorContext, mailServer: KubeObject): Promise<void> {
+  const { namespace = '', name, finalizers = [], resourceVersion } = mailServer.metadata;
+  if (!finalizers.includes(FINALIZER)) return;
+  const metadata = { finalizers: finalizers.filter((one) => one !== FINALIZER), resourceVersion };
+  await context.client.mergePatch(KINDS.mailServer, namespace, name, { metadata });
+}
+
+/** Ends the pods first: what writes to a stream would make it again. True where none is left. */
+export async function endPods(context: OperatorContext, { namespace, name }: Owner): Promise<boolean> {
+  const running = context.cluster
+    .children(namespace, name)
+    .filter(({ kind }) => ['Deployment', 'Job', 'HorizontalPodAutoscaler'].includes(kind));
+  for (const { apiVersion, kind, metadata } of running)
+    if (metadata.deletionTimestamp === undefined)
+      await context.client.delete({ apiVersion, kind }, namespace, metadata.name);
+  return running.length === 0 && context.cluster.pods(namespace, name).length === 0;
+}
+
+/** Everything that migrations have made: the database is this MailServer's own. */
+async function deleteTables(pool: Pool): Promise<void> {
+  await pool.query(
+    `do $$ declare one record; begin
+       for one in select viewname as name from pg_views where schemaname = current_schema and viewname in ('mailq', 'mailq_by_destination') loop
+         execute format('drop view %I', one.name);
+       end loop;
+       for one in select tablename as name from pg_tables where schemaname = current_schema and tablename in (
+         'schema_migration', 'log', 'shard', 'shard_owner', 'message', 'recipient', 'bounce_log', 'submission_key', 'corrupt',
+         'lookup_table', 'lookup_row', 'lookup_deleted') loop
+         execute format('drop table %I cascade', one.name);
+       end loop;
+     end $$`,
+  );
+  await pool.query(
+    'drop function if exists lookup_table_id(text), lookup_table_notify(), lookup_row_changed() cascade',
+  );
+}
+
+/** Deletes the mail: streams, tables and the claim that the operator has made. */
+export async function deleteMail(
+  context: OperatorContext,
+  owner: Owner,
+  spec: MailServerSpec,
+  references: References,
+): Promise<void> {
+  const key = `${owner.namespace}/${owner.name}`;
+  const { natsUrl, postgresUrl } = references;
+  await deleteStreams(await context.stores.nats(key, natsUrl, postgresUrl), spec.nats.shards);
+  const pool = await context.stores.postgres(key, natsUrl, postgresUrl);
+  await asking(() => deleteTables(pool));
+  if (spec.mailStorage?.size !== undefined)
+    await context.client.delete(KINDS.claim, owner.namespace, childName(owner, 'mail'));
+}
