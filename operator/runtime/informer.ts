@@ -34,7 +34,8 @@ export interface InformerOptions<T extends KubeObject> {
 
 interface List {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: KubeObject[];
+  /** Null where a list of names alone is empty. */
+  readonly items: KubeObject[] | null;
 }
 
 export class Informer<T extends KubeObject> {
@@ -110,7 +111,7 @@ export class Informer<T extends KubeObject> {
         ...(metadataOnly === true ? { accept: METADATA_LIST } : {}),
         signal,
       });
-      for (const item of page.items) found.set(keyOf(item), keep === undefined ? (item as T) : keep(item));
+      for (const item of page.items ?? []) found.set(keyOf(item), keep === undefined ? (item as T) : keep(item));
     } while (page.metadata.continue !== undefined && page.metadata.continue !== '');
     this.#resourceVersion = page.metadata.resourceVersion;
     for (const [key, old] of this.#objects) if (!found.has(key)) this.#remove(key, old);

@@ -127,8 +127,13 @@ image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/node_modul
   --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
   --build-context peers="$here/images/peers" "$root/node_modules"
 
-mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services cli sql 2>/dev/null)
-image postfleet "$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore "${sources[@]}")" \
-  --file "$root/images/Dockerfile" --ignorefile "$root/images/Dockerfile.dockerignore" \
-  --volume "$cache/npm:/root/.npm" \
-  --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$root"
+mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services operator cli sql 2>/dev/null)
+sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore "${sources[@]}")
+for name in postfleet postfleet-operator; do
+  target=()
+  [ "$name" = postfleet ] || target=(--target operator)
+  image "$name" "$sources_hash" \
+    --file "$root/images/Dockerfile" --ignorefile "$root/images/Dockerfile.dockerignore" "${target[@]}" \
+    --volume "$cache/npm:/root/.npm" \
+    --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$root"
+done
