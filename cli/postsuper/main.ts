@@ -1,23 +1,25 @@
 /**
- * postsuper(1): deletes messages from the queue (-d queue_id, -d - for ids on standard input, -d ALL), in all queues or
- * in those that are named.
+ * postsuper(1): deletes messages from the queue (-d), puts them on hold (-h), releases them (-H), or hands them to
+ * cleanup(8) once more (-r): those with the ids given, with ids on standard input (-), or all (ALL); in all queues or in
+ * those that are named.
  *
  * Asks showq(8) of the running instance. Ends with 1 after an error, EX_UNAVAILABLE where the instance cannot be reached;
- * the reason is one line on standard error, and so is the count of what was deleted.
+ * the reason is one line on standard error, and so is the count of what was done.
  *
- * Known limits: -e, -f, -h, -H and -r are refused. -p, -s and -S repair queue directories; there are none, so they do
- * nothing. Whoever may read the token of the instance may use it.
+ * Known limits: -e and -f are refused. -p, -s and -S repair queue directories; there are none, so they do nothing. A
+ * requeued message goes straight to cleanup(8), not by way of MAILDROP. Whoever may read the token of the instance may use
+ * it.
  * @see postsuper(1)
  */
 import { createInterface } from 'node:readline';
-import type { Queue } from '../../lib/clients/protocols.ts';
+import { type Queue, QueueChange } from '../../lib/clients/protocols.ts';
 import { type CommandStreams, type ConnectQueue, connectQueue, runCommand } from '../../lib/command/queue-client.ts';
 import { isQueueId } from '../../lib/mail/queue-id.ts';
 import { type ExitCode, FatalError } from '../../lib/util/errors.ts';
 import { getopt } from '../../lib/util/getopt.ts';
 
 const USAGE =
-  'usage: postsuper [-c config_dir] [-d queue_id (delete)] [-p (purge temporary files)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] [queue...]';
+  'usage: postsuper [-c config_dir] [-d queue_id (delete)] [-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] [queue...]';
 
 const ALL = 'ALL';
 const STANDARD_INPUT = '-';
@@ -26,9 +28,57 @@ const QUEUES = ['incoming', 'active', 'deferred', 'hold', 'bounce', 'defer', 'tr
 /** Ids in one request. */
 const BATCH = 500;
 
+interface Operation {
+  /** What it says of one message, and in front of the count. */
+  readonly done: string;
+  readonly counted: string;
+  /** Where it looks when no queue is named. */
+  readonly queues: ReadonlySet<string>;
+  /** Resolves to the number of messages that it happened to. */
+  run(queue: Queue, queueIds: string[]): Promise<number>;
+}
+
+function change(what: QueueChange): Operation['run'] {
+  return async (queue, queueIds) => (await queue.change({ change: what, queueIds })).queueIds.length;
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  d: {
+    done: 'removed',
+    counted: 'Deleted',
+    queues: new Set(['hold', 'incoming', 'active', 'deferred']),
+    run: async (queue, queueIds) => (await queue.delete({ queueIds, all: false })).count,
+  },
+  h: {
+    done: 'placed on hold',
+    counted: 'Placed on hold',
+    queues: new Set(['incoming', 'active', 'deferred']),
+    run: change(QueueChange.HOLD),
+  },
+  H: {
+    done: 'released from hold',
+    counted: 'Released from hold',
+    queues: new Set(['hold']),
+    run: change(QueueChange.RELEASE),
+  },
+  r: {
+    done: 'requeued',
+    counted: 'Requeued',
+    queues: new Set(['hold', 'incoming', 'active', 'deferred']),
+    run: change(QueueChange.REQUEUE),
+  },
+};
+
+interface Target {
+  readonly operation: Operation;
+  /** A queue id, "-" or "ALL". */
+  readonly value: string;
+}
+
 interface Request {
-  /** Queue ids, "-" and "ALL", in their order. */
-  readonly targets: readonly string[];
+  /** In their order on the command line. */
+  readonly targets: readonly Target[];
+  /** Empty where none is named. */
   readonly queues: ReadonlySet<string>;
   readonly configDirectory: string | undefined;
 }
@@ -39,8 +89,14 @@ export function main(argv: string[], io: CommandStreams, connect: ConnectQueue =
     const request = parseRequest(argv, io);
     if (request.targets.length === 0) return 0;
     await using connection = await connect(request.configDirectory, io);
-    const count = await remove(connection.queue('showq'), request, io);
-    io.stderr.write(`postsuper: Deleted: ${count} message${count === 1 ? '' : 's'}\n`);
+    const queue = connection.queue('showq');
+    const counts = new Map<Operation, number>();
+    for (const target of request.targets) {
+      const count = await work(queue, target, request.queues, io);
+      counts.set(target.operation, (counts.get(target.operation) ?? 0) + count);
+    }
+    for (const [{ counted }, count] of counts)
+      io.stderr.write(`postsuper: ${counted}: ${count} message${count === 1 ? '' : 's'}\n`);
     return 0;
   });
 }
@@ -56,36 +112,48 @@ function parseRequest(argv: readonly string[], io: CommandStreams): Request {
     throw failure(USAGE);
   }
   for (const { letter } of parsed.options) {
-    if ('efhHr'.includes(letter)) throw failure(`-${letter} is not supported`);
+    if ('ef'.includes(letter)) throw failure(`-${letter} is not supported`);
   }
   for (const name of parsed.operands) if (!QUEUES.includes(name)) throw failure(`invalid directory name: ${name}`);
   return {
-    targets: parsed.options.filter(({ letter }) => letter === 'd').map(({ value }) => value),
+    targets: parsed.options.flatMap(({ letter, value }) => {
+      const operation = OPERATIONS[letter];
+      return operation === undefined ? [] : [{ operation, value }];
+    }),
     queues: new Set(parsed.operands),
     configDirectory: parsed.options.findLast(({ letter }) => letter === 'c')?.value,
   };
 }
 
-async function remove(queue: Queue, { targets, queues }: Request, io: CommandStreams): Promise<number> {
-  let count = 0;
-  for (const target of targets) {
-    if (target === ALL && queues.size === 0) count += (await queue.delete({ queueIds: [], all: true })).count;
-    else if (target === ALL) count += await removeBatches(queue, idsInQueues(queue, queues));
-    else if (target === STANDARD_INPUT) count += await removeBatches(queue, chosen(queue, idsFrom(io), queues, io));
-    else {
-      const removed = await removeBatches(queue, chosen(queue, [target], queues, io));
-      if (removed > 0) io.stderr.write(`postsuper: ${target}: removed\n`);
-      count += removed;
-    }
-  }
+async function work(
+  queue: Queue,
+  { operation, value }: Target,
+  named: ReadonlySet<string>,
+  io: CommandStreams,
+): Promise<number> {
+  const isDelete = operation === OPERATIONS.d;
+  // One statement after the other on the server's side: nothing that arrives meanwhile is among them.
+  if (value === ALL && isDelete && named.size === 0) return (await queue.delete({ queueIds: [], all: true })).count;
+  const queues = named.size === 0 ? operation.queues : named;
+  if (value === ALL) return runBatches(queue, operation, await idsInQueues(queue, queues));
+  const restricted = named.size > 0 || operation.queues.size === 1;
+  const chosen = (ids: AsyncIterable<string> | Iterable<string>): AsyncIterable<string> =>
+    validIds(queue, ids, restricted ? queues : undefined, io);
+  if (value === STANDARD_INPUT) return runBatches(queue, operation, chosen(idsFrom(io)));
+  const count = await runBatches(queue, operation, chosen([value]));
+  if (count > 0) io.stderr.write(`postsuper: ${value}: ${operation.done}\n`);
   return count;
 }
 
-async function removeBatches(queue: Queue, ids: AsyncIterable<string>): Promise<number> {
+async function runBatches(
+  queue: Queue,
+  operation: Operation,
+  ids: AsyncIterable<string> | Iterable<string>,
+): Promise<number> {
   let count = 0;
   let batch: string[] = [];
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) count += (await queue.delete({ queueIds: batch, all: false })).count;
+    if (batch.length > 0) count += await operation.run(queue, batch);
     batch = [];
   };
   for await (const id of ids) {
@@ -104,24 +172,27 @@ async function* idsFrom(io: CommandStreams): AsyncGenerator<string> {
   }
 }
 
-/** The ids that are valid, and in one of the queues where some are named. */
-async function* chosen(
+/** The ids that are ids, and in one of the queues where it matters. */
+async function* validIds(
   queue: Queue,
   ids: AsyncIterable<string> | Iterable<string>,
-  queues: ReadonlySet<string>,
+  queues: ReadonlySet<string> | undefined,
   io: CommandStreams,
 ): AsyncGenerator<string> {
   for await (const id of ids) {
     if (!isQueueId(id)) io.stderr.write(`postsuper: warning: invalid mail queue id: ${id}\n`);
-    else if (queues.size === 0) yield id;
+    else if (queues === undefined) yield id;
     else {
       for await (const [item] of queue.list({ queueId: id })) if (item && queues.has(item.queueName)) yield id;
     }
   }
 }
 
-async function* idsInQueues(queue: Queue, queues: ReadonlySet<string>): AsyncGenerator<string> {
+/** All of them before anything is done: what is requeued is in the queue again, and is not to be met a second time. */
+async function idsInQueues(queue: Queue, queues: ReadonlySet<string>): Promise<Set<string>> {
+  const ids = new Set<string>();
   for await (const items of queue.list({ queueId: '' })) {
-    for (const { queueName, queueId } of items) if (queues.has(queueName)) yield queueId;
+    for (const { queueName, queueId } of items) if (queues.has(queueName)) ids.add(queueId);
   }
+  return ids;
 }

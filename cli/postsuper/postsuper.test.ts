@@ -49,10 +49,68 @@ for (const { argv, stdin, left: expected, stderr } of CASES) {
   });
 }
 
+async function held(t: RunningQueue): Promise<number[]> {
+  const { rows } = await t.queue.database.pool.query<{ sequence: string }>(
+    'select sequence from message where hold order by 1',
+  );
+  return rows.map(({ sequence }) => Number(sequence));
+}
+
+/** The third message is on hold, the second and the fourth are deferred. */
+const HOLDS: readonly { argv: string[]; stdin?: string; held: number[]; stderr: string }[] = [
+  {
+    argv: ['-h', '4Test00001zABC'],
+    held: [1, 3],
+    stderr: 'postsuper: 4Test00001zABC: placed on hold\npostsuper: Placed on hold: 1 message\n',
+  },
+  { argv: ['-h', '4Test00003zABC'], held: [3], stderr: 'postsuper: Placed on hold: 0 messages\n' },
+  { argv: ['-h', 'ALL'], held: [1, 2, 3, 4], stderr: 'postsuper: Placed on hold: 3 messages\n' },
+  { argv: ['-h', 'ALL', 'deferred'], held: [2, 3, 4], stderr: 'postsuper: Placed on hold: 2 messages\n' },
+  {
+    argv: ['-h', '-'],
+    stdin: '4Test00002zABC\n4Test00004zABC\n',
+    held: [2, 3, 4],
+    stderr: 'postsuper: Placed on hold: 2 messages\n',
+  },
+  {
+    argv: ['-H', '4Test00003zABC'],
+    held: [],
+    stderr: 'postsuper: 4Test00003zABC: released from hold\npostsuper: Released from hold: 1 message\n',
+  },
+  { argv: ['-H', '4Test00001zABC'], held: [3], stderr: 'postsuper: Released from hold: 0 messages\n' },
+  { argv: ['-H', 'ALL'], held: [], stderr: 'postsuper: Released from hold: 1 message\n' },
+  {
+    argv: ['-h', '4Test00001zABC', '-H', '4Test00003zABC', '-d', '4Test00002zABC'],
+    held: [1],
+    stderr:
+      'postsuper: 4Test00001zABC: placed on hold\npostsuper: 4Test00003zABC: released from hold\npostsuper: 4Test00002zABC: removed\n' +
+      'postsuper: Placed on hold: 1 message\npostsuper: Released from hold: 1 message\npostsuper: Deleted: 1 message\n',
+  },
+];
+for (const { argv, stdin, held: expected, stderr } of HOLDS) {
+  test(`postsuper ${argv.join(' ')}`, async () => {
+    await using t = await withMessages();
+    assert.deepEqual(await t.run(main, argv, stdin), { status: 0, stdout: '', stderr });
+    assert.deepEqual(await held(t), expected);
+  });
+}
+
+test('all that is requeued goes to cleanup once, and leaves the queue', async () => {
+  await using t = await withMessages();
+  const { status, stderr } = await t.run(main, ['-r', 'ALL']);
+  assert.deepEqual([status, stderr], [0, 'postsuper: Requeued: 4 messages\n']);
+  assert.deepEqual(await left(t), []);
+  assert.deepEqual(
+    t.submitted.map(({ recipients }) => recipients.map(({ address }) => address)),
+    [['a@example.org'], ['b@example.org'], ['c@example.org'], ['d@example.org']],
+  );
+});
+
 const WRONG: readonly [string[], RegExp][] = [
   [['-d'], /^postsuper: option requires an argument -- 'd'\npostsuper: fatal: usage: postsuper /],
   [['-d', 'ALL', 'nosuchdir'], /^postsuper: fatal: invalid directory name: nosuchdir\n$/],
-  [['-r', 'ALL'], /^postsuper: fatal: -r is not supported\n$/],
+  [['-e', 'ALL'], /^postsuper: fatal: -e is not supported\n$/],
+  [['-h', 'ALL', 'x'], /^postsuper: fatal: invalid directory name: x\n$/],
 ];
 for (const [argv, stderr] of WRONG) {
   test(`a wrong command line: postsuper ${argv.join(' ')}`, async () => {

@@ -141,6 +141,7 @@ function queueClient(client: GrpcClient<typeof QueueServiceDefinition>): Queue {
     list,
     flush: (request, signal) => available(() => client.flush(request, options(signal))),
     delete: (request, signal) => available(() => client.delete(request, options(signal))),
+    change: (request, signal) => available(() => client.change(request, options(signal))),
     read: (request, signal) => availableStream(client.read(request, options(signal))),
   };
 }

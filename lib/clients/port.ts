@@ -95,6 +95,7 @@ export function portClients(port: MessagePort): RemoteTransport {
       read: refuse,
       flush: (request) => call(service, 'queue', 'flush', request),
       delete: (request) => call(service, 'queue', 'delete', request),
+      change: (request) => call(service, 'queue', 'change', request),
     }),
     anvil: (service): Anvil => ({ count: (requests) => call(service, 'anvil', 'count', requests) }),
     proxymap: (service): Proxymap => ({ lookup: (request) => call(service, 'proxymap', 'lookup', request) }),

@@ -12,6 +12,8 @@ import type { SubmitReply, SubmitRequest } from './generated/postfleet/v1/cleanu
 import type { DeliveryReply, DeliveryRequest } from './generated/postfleet/v1/delivery.ts';
 import type { LookupFlags, LookupReply, LookupRequest } from './generated/postfleet/v1/proxymap.ts';
 import type {
+  ChangeReply,
+  ChangeRequest,
   DeleteReply,
   DeleteRequest,
   FlushReply,
@@ -31,7 +33,10 @@ export { DeliveryStatus } from './generated/postfleet/v1/delivery.ts';
 export type { Client, ContentReference, Recipient } from './generated/postfleet/v1/envelope.ts';
 export { Envelope } from './generated/postfleet/v1/envelope.ts';
 export { LookupStatus } from './generated/postfleet/v1/proxymap.ts';
+export { QueueChange } from './generated/postfleet/v1/queue.ts';
 export type {
+  ChangeReply,
+  ChangeRequest,
   CountReply,
   CountRequest,
   DeleteReply,
@@ -89,6 +94,7 @@ export interface Queue {
   list(request: ListRequest, signal?: AbortSignal): AsyncIterable<QueueItem[]>;
   flush(request: FlushRequest, signal?: AbortSignal): Promise<FlushReply>;
   delete(request: DeleteRequest, signal?: AbortSignal): Promise<DeleteReply>;
+  change(request: ChangeRequest, signal?: AbortSignal): Promise<ChangeReply>;
   read(request: ReadRequest, signal?: AbortSignal): AsyncIterable<ReadPart>;
 }
 

@@ -89,6 +89,7 @@ export class Registry implements Clients {
       list: (request, signal) => this.#find('queue', service).list(request, signal),
       flush: async (request, signal) => this.#find('queue', service).flush(request, signal),
       delete: async (request, signal) => this.#find('queue', service).delete(request, signal),
+      change: async (request, signal) => this.#find('queue', service).change(request, signal),
       read: (request, signal) => this.#find('queue', service).read(request, signal),
     };
   }

@@ -2,20 +2,37 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testContext } from '../../test/support/delivery.ts';
 import { createQueue, type TestQueue } from '../../test/support/queue.ts';
-import { Envelope, type Queue, type QueueItem, Unavailable } from '../clients/protocols.ts';
+import {
+  Envelope,
+  type Queue,
+  QueueChange,
+  type QueueItem,
+  type SubmitReply,
+  type SubmitRequest,
+  SubmitStatus,
+  Unavailable,
+} from '../clients/protocols.ts';
 import { createQueueCommands } from './queue-commands.ts';
 
 interface Situation extends AsyncDisposable {
   readonly queue: TestQueue;
   readonly commands: Queue;
   readonly lines: string[];
+  readonly cleanup: { answer: SubmitStatus; readonly requests: SubmitRequest[] };
 }
 
 async function situation(): Promise<Situation> {
   const queue = await createQueue();
   const lines: string[] = [];
+  const base = testContext({ mainCf: '', lines, name: 'showq' });
+  const cleanup: Situation['cleanup'] = { answer: SubmitStatus.QUEUED, requests: [] };
+  const submit = async (request: SubmitRequest): Promise<SubmitReply> => {
+    cleanup.requests.push(request);
+    return { status: cleanup.answer, queueId: request.envelope!.queueId, enhancedStatus: '', reason: 'as told' };
+  };
   const context = {
-    ...testContext({ mainCf: '', lines, name: 'showq' }),
+    ...base,
+    clients: { ...base.clients, cleanup: () => ({ submit, submitLarge: submit }) },
     entries: queue.entries,
     stores: queue.stores,
   };
@@ -23,6 +40,7 @@ async function situation(): Promise<Situation> {
     queue,
     commands: createQueueCommands(context),
     lines,
+    cleanup,
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   };
 }
@@ -193,6 +211,77 @@ test('a message is read as it lies in the log', async () => {
   assert.equal(Envelope.decode(first!.envelope).recipients[0]!.address, 'a@example.org');
   assert.deepEqual(Buffer.concat(rest.map((part) => part.content)), content);
   assert.deepEqual(await collect(t.commands.read({ queueId: 'NOSUCH' })), []);
+});
+
+async function attempts(t: Situation): Promise<string[]> {
+  const { rows } = await t.queue.database.pool.query<{ state: string }>(
+    `select encode(address, 'escape') || ' ' || case when next_attempt = 'infinity' then 'not tried' when next_attempt <= now() then 'due' else 'later' end as state
+       from recipient order by address`,
+  );
+  return rows.map(({ state }) => state);
+}
+
+test('what is put on hold is tried no more until it is released, and qmgr hears of it', async () => {
+  await using t = await situation();
+  const { queueId } = await t.queue.add({
+    recipients: [{ address: 'a@example.org', deferred: 'x' }, { address: 'b@example.org' }],
+  });
+  await using listener = await t.queue.listen();
+  const hold = { change: QueueChange.HOLD, queueIds: [queueId, 'NOSUCH', '../x'] };
+  assert.deepEqual(await t.commands.change(hold), { queueIds: [queueId] });
+  assert.deepEqual(await t.commands.change(hold), { queueIds: [] });
+  assert.deepEqual(await attempts(t), ['a@example.org not tried', 'b@example.org not tried']);
+  assert.equal((await listed(t.commands))[0]?.queueName, 'hold');
+  assert.deepEqual(await t.commands.flush({ queueId: '', site: '' }), { count: 0 });
+  assert.deepEqual(await t.commands.change({ change: QueueChange.RELEASE, queueIds: [queueId] }), {
+    queueIds: [queueId],
+  });
+  assert.deepEqual(await attempts(t), ['a@example.org due', 'b@example.org due']);
+  assert.deepEqual(await listener.heard(), [`delete ${queueId}`, 'flush']);
+  assert.deepEqual(
+    t.lines.map((line) => line.replace(/^.*postsuper\S*: /, '')),
+    [`${queueId}: placed on hold`, `${queueId}: released from hold`],
+  );
+});
+
+test('a message is requeued with the recipients that are undone, as a new one, and only then goes', async () => {
+  await using t = await situation();
+  const { queueId, log, sequence } = await t.queue.add({
+    recipients: [
+      { address: 'a@example.org', done: true },
+      { address: 'b@example.org', deferred: 'x' },
+    ],
+    hold: true,
+    content: Buffer.from('Subject: again\n\nbody\n'),
+  });
+  t.cleanup.answer = SubmitStatus.WRITE_ERROR;
+  const request = { change: QueueChange.REQUEUE, queueIds: [queueId] };
+  assert.deepEqual(await t.commands.change(request), { queueIds: [] });
+  assert.equal((await listed(t.commands))[0]?.queueName, 'hold');
+
+  t.cleanup.answer = SubmitStatus.QUEUED;
+  assert.deepEqual(await t.commands.change(request), { queueIds: [queueId] });
+  assert.deepEqual(await listed(t.commands), []);
+  const [first, second] = t.cleanup.requests;
+  const { envelope, content, options } = second!;
+  assert.deepEqual(
+    envelope?.recipients.map(({ address }) => address),
+    ['b@example.org'],
+  );
+  assert.equal(content.toString(), 'Subject: again\n\nbody\n');
+  assert.notEqual(envelope?.queueId, queueId);
+  assert.ok(Math.abs(envelope!.arrivalTime / 1000 - Date.now()) < 60_000);
+  assert.equal(envelope?.idempotenceKey, `requeue:${queueId}:${log}:${sequence}:0`);
+  assert.equal(first!.envelope?.idempotenceKey, envelope?.idempotenceKey);
+  assert.deepEqual([options?.mapAddresses, options?.prependReceived], [true, false]);
+});
+
+test('a message that cannot be requeued, and was not on hold, is tried as before', async () => {
+  await using t = await situation();
+  const { queueId } = await t.queue.add({ recipients: [{ address: 'a@example.org', deferred: 'x' }] });
+  t.cleanup.answer = SubmitStatus.NO_SPACE;
+  assert.deepEqual(await t.commands.change({ change: QueueChange.REQUEUE, queueIds: [queueId] }), { queueIds: [] });
+  assert.deepEqual(await attempts(t), ['a@example.org due']);
 });
 
 test('a store that is away is Unavailable', async () => {

@@ -1,5 +1,6 @@
 /**
- * The requests of postqueue(1), postsuper(1) and postcat(1), answered from Postgres and the logs: list, flush, delete, read.
+ * The requests of postqueue(1), postsuper(1) and postcat(1), answered from Postgres and the logs: list, flush,
+ * delete, change, read.
  * Behind showq(8) and flush(8).
  *
  * Side effects: flush and delete change rows, and tell qmgr(8) by NOTIFY, which only brings forward what its poll finds.
@@ -13,78 +14,58 @@ import {
   type Queue,
   type QueueItem,
   type ReadPart,
-  Unavailable,
 } from '../clients/protocols.ts';
 import { isQueueId } from '../mail/queue-id.ts';
 import { quote822Local } from '../mail/quote822.ts';
 import type { ServiceContext } from '../server/context.ts';
+import { changeMessages } from './change-messages.ts';
 import { purgeContent } from './content.ts';
+import { REQUEUE_PARAMETERS } from './requeue.ts';
 import { noticedMessages } from './sql/bounce-log.ts';
 import { type DeletedMessage, deleteArrivedBefore, deleteByQueueId, deletionMoment } from './sql/delete-messages.ts';
 import { flushBatch, flushMessage, flushPlan, flushSite } from './sql/flush.ts';
 import { type ListedMessage, listByQueueId, listPage, listRecipients } from './sql/list-queue.ts';
+import { available, database, notifyDue, notifyForget } from './store-calls.ts';
 import { readStoredMessage } from './stored-message.ts';
 
 /** main.cf parameters that these requests read. */
-export const QUEUE_COMMAND_PARAMETERS = ['empty_address_recipient'] as const;
+export const QUEUE_COMMAND_PARAMETERS = ['empty_address_recipient', ...REQUEUE_PARAMETERS] as const;
 
 const MESSAGES_PER_PAGE = 500;
 /** More recipients of a message follow in items of the same queue id. */
 const RECIPIENTS_PER_ITEM = 100;
 const FLUSH_BATCH = 5000;
 const DELETE_BATCH = 1000;
-/** A NOTIFY carries less than 8000 octets; a queue id has at most 64. */
-const IDS_PER_NOTIFY = 100;
-const CHANNEL = 'postfleet_queue';
-/** Deadlock and serialisation failure: Postgres asks to try again. */
-const TRY_AGAIN = new Set(['40P01', '40001']);
-const ATTEMPTS = 5;
 
 export function createQueueCommands(context: ServiceContext): Queue {
   const mailerDaemon = context.configuration.text('empty_address_recipient');
   return {
     async *list(request, signal) {
-      yield* list(await store(context), request, mailerDaemon, signal);
+      yield* list(await database(context), request, mailerDaemon, signal);
     },
     async flush(request, signal) {
-      const pool = await store(context);
+      const pool = await database(context);
       const count = await available(() => flush(pool, request, signal));
-      if (count > 0) await available(() => pool.query('select pg_notify($1, $2)', [CHANNEL, 'flush']));
+      if (count > 0) await notifyDue(pool);
       return { count };
     },
     async delete(request, signal) {
-      const pool = await store(context);
+      const pool = await database(context);
       const gone = (messages: readonly DeletedMessage[]): Promise<void> => afterDeletion(context, pool, messages);
       if (request.all) return { count: await available(() => deleteAll(pool, gone, signal)) };
-      const ids = request.queueIds.filter(isQueueId);
-      let count = 0;
-      for (let from = 0; from < ids.length; from += DELETE_BATCH) {
-        const deleted = await available(() => deleteByQueueId(pool, ids.slice(from, from + DELETE_BATCH)));
-        await gone(deleted);
-        count += deleted.length;
-      }
-      return { count };
+      return { count: await deleteMessages(pool, request.queueIds.filter(isQueueId), gone) };
+    },
+    async change(request) {
+      const pool = await database(context);
+      // The copy says that it was requeued; the original is not "removed" for its readers.
+      const remove = (ids: readonly string[]): Promise<number> =>
+        deleteMessages(pool, ids, (messages) => forget(context, pool, messages));
+      return changeMessages(context, pool, request, remove);
     },
     async *read(request, signal) {
-      yield* read(context, await store(context), request.queueId, signal);
+      yield* read(context, await database(context), request.queueId, signal);
     },
   };
-}
-
-async function store(context: ServiceContext): Promise<Pool> {
-  return available(() => context.stores.postgres());
-}
-
-/** What goes wrong in a store is that it is away, but for what Postgres asks to repeat. */
-async function available<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      if (!TRY_AGAIN.has(code ?? '') || attempt === ATTEMPTS) throw new Unavailable(message, { cause: error });
-    }
-  }
 }
 
 async function* list(
@@ -158,6 +139,20 @@ async function flush(pool: Pool, { queueId, site }: FlushRequest, signal: AbortS
   return count;
 }
 
+async function deleteMessages(
+  pool: Pool,
+  ids: readonly string[],
+  gone: (messages: readonly DeletedMessage[]) => Promise<void>,
+): Promise<number> {
+  let count = 0;
+  for (let from = 0; from < ids.length; from += DELETE_BATCH) {
+    const deleted = await available(() => deleteByQueueId(pool, ids.slice(from, from + DELETE_BATCH)));
+    await gone(deleted);
+    count += deleted.length;
+  }
+  return count;
+}
+
 /** Everything that is in the queue when this begins; what arrives meanwhile stays. */
 async function deleteAll(
   pool: Pool,
@@ -175,14 +170,18 @@ async function deleteAll(
   }
 }
 
-/** Logs, lets qmgr forget what it has in memory, and purges content in chunks. */
 async function afterDeletion(context: ServiceContext, pool: Pool, messages: readonly DeletedMessage[]): Promise<void> {
   const log = context.log.child('postfix/postsuper');
   for (const { queueId } of messages) log.info(`${queueId}: removed`);
-  for (let from = 0; from < messages.length; from += IDS_PER_NOTIFY) {
-    const ids = messages.slice(from, from + IDS_PER_NOTIFY).map(({ queueId }) => queueId);
-    await available(() => pool.query('select pg_notify($1, $2)', [CHANNEL, `delete ${ids.join(' ')}`]));
-  }
+  await forget(context, pool, messages);
+}
+
+/** Lets qmgr forget what it has in memory, and purges content in chunks. */
+async function forget(context: ServiceContext, pool: Pool, messages: readonly DeletedMessage[]): Promise<void> {
+  await notifyForget(
+    pool,
+    messages.map(({ queueId }) => queueId),
+  );
   for (const { queueId, contentSubject } of messages) {
     if (contentSubject === null) continue;
     try {

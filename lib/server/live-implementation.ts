@@ -81,6 +81,7 @@ export class LiveImplementation {
           list: (request, signal) => this.#stream('queue', (to) => to.list(request, signal)),
           flush: (request, signal) => this.#call('queue', (to) => to.flush(request, signal)),
           delete: (request, signal) => this.#call('queue', (to) => to.delete(request, signal)),
+          change: (request, signal) => this.#call('queue', (to) => to.change(request, signal)),
           read: (request, signal) => this.#stream('queue', (to) => to.read(request, signal)),
         },
       }),

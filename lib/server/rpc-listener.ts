@@ -110,6 +110,7 @@ function addServices(
       },
       flush: (request, { signal }) => queue.flush(request, signal),
       delete: (request, { signal }) => queue.delete(request, signal),
+      change: (request, { signal }) => queue.change(request, signal),
       read: (request, { signal }) => queue.read(request, signal),
     });
   }

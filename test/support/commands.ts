@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { type Cleanup, type Envelope, SubmitStatus } from '../../lib/clients/protocols.ts';
 import { createQueueCommands } from '../../lib/queue/queue-commands.ts';
 import { listenRpc } from '../../lib/server/rpc-listener.ts';
 import { testContext } from './delivery.ts';
@@ -30,6 +31,8 @@ type Main = (
 
 export interface RunningQueue extends AsyncDisposable {
   readonly queue: TestQueue;
+  /** What was handed to cleanup. */
+  readonly submitted: readonly Envelope[];
   /** Has main.cf. */
   readonly directory: string;
   run(main: Main, argv: string[], stdin?: string): Promise<CommandResult>;
@@ -72,8 +75,18 @@ postfleet_rpc_token_file = ${tokenFile}
 ${mainCf}
 `,
   );
+  const submitted: Envelope[] = [];
+  const base = testContext({ mainCf, lines: [], name: 'showq' });
+  const cleanup: Cleanup = {
+    async submit({ envelope }) {
+      submitted.push(envelope!);
+      return { status: SubmitStatus.QUEUED, queueId: envelope!.queueId, enhancedStatus: '', reason: '' };
+    },
+    submitLarge: () => Promise.reject(new Error('the messages of this queue are small')),
+  };
   const context = {
-    ...testContext({ mainCf, lines: [], name: 'showq' }),
+    ...base,
+    clients: { ...base.clients, cleanup: () => cleanup },
     entries: queue.entries,
     stores: queue.stores,
   };
@@ -89,6 +102,7 @@ ${mainCf}
   };
   return {
     queue,
+    submitted,
     directory,
     run: (main, argv, stdin) => runCommand(main, argv, directory, stdin),
     stop,

@@ -12,6 +12,24 @@ export const protobufPackage = "postfleet.v1";
 
 export const protobufFileName = "postfleet/v1/queue.proto";
 
+export const QueueChange = {
+  UNSPECIFIED: 0,
+  /** HOLD - No attempt is made until it is released. */
+  HOLD: 1,
+  RELEASE: 2,
+  /** REQUEUE - Handed to cleanup(8) again, as a message that is new. */
+  REQUEUE: 3,
+} as const;
+
+export type QueueChange = typeof QueueChange[keyof typeof QueueChange];
+
+export namespace QueueChange {
+  export type UNSPECIFIED = typeof QueueChange.UNSPECIFIED;
+  export type HOLD = typeof QueueChange.HOLD;
+  export type RELEASE = typeof QueueChange.RELEASE;
+  export type REQUEUE = typeof QueueChange.REQUEUE;
+}
+
 export interface ListRequest {
   /** Empty for the whole queue. */
   queueId: string;
@@ -56,6 +74,16 @@ export interface DeleteRequest {
 
 export interface DeleteReply {
   count: number;
+}
+
+export interface ChangeRequest {
+  change: QueueChange;
+  queueIds: string[];
+}
+
+export interface ChangeReply {
+  /** The messages that it happened to. */
+  queueIds: string[];
 }
 
 export interface ReadRequest {
@@ -603,6 +631,128 @@ export const DeleteReply: MessageFns<DeleteReply> = {
   },
 };
 
+function createBaseChangeRequest(): ChangeRequest {
+  return { change: 0, queueIds: [] };
+}
+
+export const ChangeRequest: MessageFns<ChangeRequest> = {
+  encode(message: ChangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== 0) {
+      writer.uint32(8).int32(message.change);
+    }
+    for (const v of message.queueIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.change = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.queueIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ChangeRequest>): ChangeRequest {
+    return ChangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeRequest>): ChangeRequest {
+    const message = createBaseChangeRequest();
+    message.change = object.change ?? 0;
+    message.queueIds = object.queueIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseChangeReply(): ChangeReply {
+  return { queueIds: [] };
+}
+
+export const ChangeReply: MessageFns<ChangeReply> = {
+  encode(message: ChangeReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.queueIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queueIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ChangeReply>): ChangeReply {
+    return ChangeReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeReply>): ChangeReply {
+    const message = createBaseChangeReply();
+    message.queueIds = object.queueIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseReadRequest(): ReadRequest {
   return { queueId: "" };
 }
@@ -757,6 +907,15 @@ export const QueueServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** postsuper -h, -H and -r. */
+    change: {
+      name: "Change",
+      requestType: ChangeRequest as typeof ChangeRequest,
+      requestStream: false,
+      responseType: ChangeReply as typeof ChangeReply,
+      responseStream: false,
+      options: {},
+    },
     /** A message as it is in the log: envelope, then content in pieces. */
     read: {
       name: "Read",
@@ -775,6 +934,8 @@ export interface QueueServiceImplementation<CallContextExt = {}> {
   /** Deliver what is deferred: all, one message, or one site. */
   flush(request: FlushRequest, context: CallContext & CallContextExt): Promise<DeepPartial<FlushReply>>;
   delete(request: DeleteRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DeleteReply>>;
+  /** postsuper -h, -H and -r. */
+  change(request: ChangeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ChangeReply>>;
   /** A message as it is in the log: envelope, then content in pieces. */
   read(request: ReadRequest, context: CallContext & CallContextExt): ServerStreamingMethodResult<DeepPartial<ReadPart>>;
 }
@@ -785,6 +946,8 @@ export interface QueueServiceClient<CallOptionsExt = {}> {
   /** Deliver what is deferred: all, one message, or one site. */
   flush(request: DeepPartial<FlushRequest>, options?: CallOptions & CallOptionsExt): Promise<FlushReply>;
   delete(request: DeepPartial<DeleteRequest>, options?: CallOptions & CallOptionsExt): Promise<DeleteReply>;
+  /** postsuper -h, -H and -r. */
+  change(request: DeepPartial<ChangeRequest>, options?: CallOptions & CallOptionsExt): Promise<ChangeReply>;
   /** A message as it is in the log: envelope, then content in pieces. */
   read(request: DeepPartial<ReadRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<ReadPart>;
 }
