@@ -11,7 +11,7 @@ import type { Log } from '../../lib/util/log.ts';
 import { Admitted } from './admitted.ts';
 import type { Job } from './job.ts';
 import { type ActiveMessage, type Admission, type Entry, heldOctets } from './message.ts';
-import { type Destination, type SortedRecipient, sortRecipients } from './recipients.ts';
+import { type Destination, type SortedRecipient, sortRecipient, sortRecipients } from './recipients.ts';
 import { Refill } from './refill.ts';
 import type { Transport } from './transport.ts';
 import { Unread } from './unread.ts';
@@ -95,9 +95,15 @@ export class ActiveQueue {
 
   /** Takes a message in, or further recipients of one that is in. `now`: milliseconds of a monotonic clock. */
   admit({ message, recipients }: Admission, now: number): void {
-    const { recipientLimit, recipientMinimum } = this.#options;
+    const { recipientLimit, recipientMinimum, transport, added } = this.#options;
     const { recipients: addresses } = message.envelope;
     const admitted = this.#admitted(message, now);
+    const [first] = recipients;
+    if (message.single && first !== undefined) {
+      this.#inMemory++;
+      added([sortRecipient(admitted, first, addresses[first.offset]!, transport, now)]);
+      return;
+    }
     const room = Math.max(recipientMinimum, recipientLimit - this.#inMemory);
     const split = admitted.unread === undefined ? Math.min(room, recipients.length) : 0;
     if (split < recipients.length) this.#keepUnread(admitted, recipients.slice(split), addresses);

@@ -11,7 +11,7 @@ export class Admitted {
   /** Messages are numbered in the order of their admission. */
   readonly sequence: number;
   /** One for each transport. */
-  readonly jobs: Job[] = [];
+  jobs: readonly Job[] = [];
   /** Recipients in entries that are not done. */
   inMemory = 0;
   /** Undefined where all recipients are read in. */

@@ -46,6 +46,8 @@ export function deferAll(entry: Entry, reason: StatusNotification): DeliveryRepl
   };
 }
 
+const EMPTY = Buffer.alloc(0);
+
 export class Attempts {
   readonly #options: AttemptOptions;
   readonly #agents = new Map<string, DeliveryAgent | undefined>();
@@ -65,7 +67,7 @@ export class Attempts {
       this.#options.log.warning(`${entry.message.envelope.queueId}: transport ${name} is not in master.cf`);
       return unanswered(passing('mail transport unavailable'));
     }
-    const content = await this.#content(entry.message);
+    const content = this.#contentAtHand(entry.message) ?? (await this.#options.readContent(entry.message));
     if (content === undefined) return unanswered(passing('the content cannot be read at present'));
     try {
       // Without a signal: a delivery that has begun goes on, and its outcome counts, whatever becomes of this qmgr.
@@ -76,12 +78,10 @@ export class Attempts {
     }
   }
 
-  /** What travels in the request: nothing of content that lies in chunks. */
-  #content(message: ActiveMessage): Buffer | Promise<Buffer | undefined> {
-    const { envelope, content } = message;
+  /** What travels in the request: nothing of content that lies in chunks. Undefined where it is to be read first. */
+  #contentAtHand({ envelope, content }: ActiveMessage): Buffer | undefined {
     if (content !== undefined) return content;
-    if (envelope.contentReference !== undefined || envelope.contentSize === 0) return Buffer.alloc(0);
-    return this.#options.readContent(message);
+    return envelope.contentReference !== undefined || envelope.contentSize === 0 ? EMPTY : undefined;
   }
 }
 

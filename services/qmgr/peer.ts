@@ -11,7 +11,9 @@ export class Peer {
   readonly queue: DestinationQueue;
   /** Where its queue keeps it while it has entries. Belongs to the queue. */
   place: 'none' | 'end' | 'ahead' = 'none';
-  #entries: Entry[] = [];
+  // Nearly every peer has one entry, and needs no list.
+  #first: Entry | undefined;
+  #rest: Entry[] | undefined;
   #head = 0;
 
   constructor(job: Job, queue: DestinationQueue) {
@@ -19,22 +21,28 @@ export class Peer {
     this.queue = queue;
   }
 
-  get waiting(): number {
-    return this.#entries.length - this.#head;
+  get empty(): boolean {
+    return this.#first === undefined;
   }
 
   push(entry: Entry): void {
-    this.#entries.push(entry);
+    if (this.#first === undefined) this.#first = entry;
+    else if (this.#rest === undefined) this.#rest = [entry];
+    else this.#rest.push(entry);
     this.job.remaining++;
   }
 
   /** The entry whose turn it is. */
   take(): Entry {
-    const entry = this.#entries[this.#head]!;
+    const entry = this.#first!;
+    this.#first = this.#rest?.[this.#head];
     this.#head++;
     // A message for one destination may have a hundred thousand entries: what is done of them is let go in pieces.
-    if (this.#head === this.#entries.length || this.#head >= 1024) {
-      this.#entries = this.#entries.slice(this.#head);
+    if (this.#first === undefined) {
+      this.#rest = undefined;
+      this.#head = 0;
+    } else if (this.#head >= 1024) {
+      this.#rest = this.#rest!.slice(this.#head);
       this.#head = 0;
     }
     this.job.remaining--;
@@ -44,8 +52,10 @@ export class Peer {
 
   /** All entries, which then wait no more and count as not selected. */
   drain(): Entry[] {
-    const all = this.#entries.slice(this.#head);
-    this.#entries = [];
+    if (this.#first === undefined) return [];
+    const all = [this.#first, ...(this.#rest?.slice(this.#head) ?? [])];
+    this.#first = undefined;
+    this.#rest = undefined;
     this.#head = 0;
     this.job.remaining -= all.length;
     return all;

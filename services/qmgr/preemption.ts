@@ -129,6 +129,6 @@ function score(job: Job, now: number): number {
 
 /** True where an entry of the job could be delivered at present: a job that is blocked preempts nobody. */
 function hasDeliverable(job: Job): boolean {
-  for (const peer of job.peers) if (peer.waiting > 0 && peer.queue.canTake) return true;
+  for (const peer of job.peers) if (!peer.empty && peer.queue.canTake) return true;
   return false;
 }

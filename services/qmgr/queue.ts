@@ -90,7 +90,7 @@ export class DestinationQueue {
     const entry = peer.take();
     this.#waiting--;
     this.busy++;
-    if (peer.waiting === 0) {
+    if (peer.empty) {
       if (peer.place === 'ahead') this.#ahead.splice(this.#ahead.indexOf(peer), 1);
       peer.place = 'none';
       this.#choose();

@@ -34,30 +34,67 @@ export function sortRecipients(
 ): Destination[] {
   const groups = new Map<DestinationQueue, Group>();
   for (const { offset, attempts, recipient, resolved } of recipients) {
-    const transport = transportNamed(resolved.transport);
-    const limit = transport.settings.destinationRecipientLimit;
-    // With one recipient a delivery, limits are meant for each recipient (postconf(5)).
-    const name = limit === 1 ? `${resolved.nexthop}\n${resolved.recipient}` : resolved.nexthop;
-    const queue = transport.queue(name, resolved.nexthop);
+    const destination = destinationOf(resolved, transportNamed);
+    const { transport, queue } = destination;
     let group = groups.get(queue);
     if (group === undefined) {
       group = { transport, queue, recipients: [], attempts };
       groups.set(queue, group);
     }
-    group.recipients.push({ ...recipient, address: resolved.recipient, offset });
+    group.recipients.push(deliveryRecipient(recipient, resolved, offset));
     group.attempts = Math.max(group.attempts, attempts);
-    if (limit > 0 && group.recipients.length >= limit) addEntry(admitted, group, now);
+    const limit = transport.settings.destinationRecipientLimit;
+    if (limit > 0 && group.recipients.length >= limit) {
+      addEntry(admitted, group, group.recipients, group.attempts, now);
+      group.recipients = [];
+      group.attempts = 0;
+    }
   }
-  for (const group of groups.values()) if (group.recipients.length > 0) addEntry(admitted, group, now);
+  for (const group of groups.values())
+    if (group.recipients.length > 0) addEntry(admitted, group, group.recipients, group.attempts, now);
   return [...groups.values()];
 }
 
-function addEntry(admitted: Admitted, group: Group, now: number): void {
-  const { transport, queue, recipients, attempts } = group;
+/** The same for one recipient, which is what most messages have. */
+export function sortRecipient(
+  admitted: Admitted,
+  { offset, attempts, resolved }: Omit<SortedRecipient, 'recipient'>,
+  recipient: Recipient,
+  transportNamed: (name: string) => Transport,
+  now: number,
+): Destination {
+  const destination = destinationOf(resolved, transportNamed);
+  addEntry(admitted, destination, [deliveryRecipient(recipient, resolved, offset)], attempts, now);
+  return destination;
+}
+
+function destinationOf(resolved: ResolveReply, transportNamed: (name: string) => Transport): Destination {
+  const transport = transportNamed(resolved.transport);
+  // With one recipient a delivery, limits are meant for each recipient (postconf(5)).
+  const name =
+    transport.settings.destinationRecipientLimit === 1
+      ? `${resolved.nexthop}\n${resolved.recipient}`
+      : resolved.nexthop;
+  return { transport, queue: transport.queue(name, resolved.nexthop) };
+}
+
+const deliveryRecipient = (recipient: Recipient, resolved: ResolveReply, offset: number): DeliveryRecipient => ({
+  offset,
+  address: resolved.recipient,
+  originalAddress: recipient.originalAddress,
+  dsnOriginalRecipient: recipient.dsnOriginalRecipient,
+  dsnNotify: recipient.dsnNotify,
+});
+
+function addEntry(
+  admitted: Admitted,
+  { transport, queue }: Destination,
+  recipients: readonly DeliveryRecipient[],
+  attempts: number,
+  now: number,
+): void {
   const peer = transport.job(admitted, now).peer(queue);
   admitted.message.pending++;
   admitted.inMemory += recipients.length;
   transport.add({ message: admitted.message, queue, peer, recipients, attempts });
-  group.recipients = [];
-  group.attempts = 0;
 }

@@ -42,7 +42,9 @@ export class Scheduler {
   readonly #transports = new Map<string, Transport>();
   /** Transports that may have something to deliver. */
   readonly #ready = new Set<Transport>();
-  readonly #running = new Set<Promise<void>>();
+  /** Entries whose delivery or deferral is under way. */
+  #running = 0;
+  #idle: (() => void)[] = [];
   #waking = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -93,7 +95,7 @@ export class Scheduler {
 
   /** Waits for the deliveries under way. */
   async drain(): Promise<void> {
-    await Promise.allSettled(this.#running);
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /** Takes messages in; deliveries begin in the next turn of the event loop or later. */
@@ -165,32 +167,52 @@ export class Scheduler {
 
   #begin(transport: Transport, entry: Entry, now: number): void {
     this.#active.selected(entry.peer.job, now);
-    this.#run(entry, this.#deliver(transport, entry));
-  }
-
-  #run(entry: Entry, work: Promise<void>): void {
-    const run = work
-      .catch((error: unknown) =>
-        this.#options.log.error(`${entry.message.envelope.queueId}: unexpected error: ${String(error)}`),
-      )
-      .finally(() => this.#running.delete(run));
-    this.#running.add(run);
-  }
-
-  async #deliver(transport: Transport, entry: Entry): Promise<void> {
     const { message, queue } = entry;
-    const { epoch } = message;
-    if (message.deleted || this.#options.epoch(message.shard) !== epoch) {
+    if (message.deleted || this.#options.epoch(message.shard) !== message.epoch) {
       // Its rows are gone, or another qmgr has the shard and attempts them.
       this.#release(transport, queue);
       this.#active.finish(entry);
-      return;
+    } else {
+      void this.#deliver(transport, entry);
     }
-    const { reply, answered } = await this.#attempts.make(entry, epoch);
-    if (answered && !reply.refused) this.#feedBack(transport, queue, reply);
-    this.#release(transport, queue);
-    if (!reply.refused) await this.#options.outcome(entry, reply);
-    this.#active.finish(entry);
+  }
+
+  /** Attempts an entry and writes what came of it. Never rejects. */
+  async #deliver(transport: Transport, entry: Entry): Promise<void> {
+    this.#running++;
+    try {
+      const { reply, answered } = await this.#attempts.make(entry, entry.message.epoch);
+      if (answered && !reply.refused) this.#feedBack(transport, entry.queue, reply);
+      this.#release(transport, entry.queue);
+      if (!reply.refused) await this.#options.outcome(entry, reply);
+      this.#active.finish(entry);
+    } catch (error) {
+      this.#complain(entry, error);
+    } finally {
+      this.#ended();
+    }
+  }
+
+  /** Writes a deferral that nobody attempted. Never rejects. */
+  async #deferEntry(entry: Entry, reply: DeliveryReply): Promise<void> {
+    this.#running++;
+    try {
+      await this.#options.outcome(entry, reply);
+      this.#active.finish(entry);
+    } catch (error) {
+      this.#complain(entry, error);
+    } finally {
+      this.#ended();
+    }
+  }
+
+  #complain(entry: Entry, error: unknown): void {
+    this.#options.log.error(`${entry.message.envelope.queueId}: unexpected error: ${String(error)}`);
+  }
+
+  #ended(): void {
+    this.#running--;
+    if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #release(transport: Transport, queue: DestinationQueue): void {
@@ -215,12 +237,7 @@ export class Scheduler {
     if (entries.length === 0) return;
     const { reason, status } = queue.deadReason!;
     const suspended = passing(`delivery temporarily suspended: ${reason}`, status.replace(/^5/, '4'));
-    for (const entry of entries) {
-      this.#run(
-        entry,
-        this.#options.outcome(entry, deferAll(entry, suspended)).then(() => this.#active.finish(entry)),
-      );
-    }
+    for (const entry of entries) void this.#deferEntry(entry, deferAll(entry, suspended));
   }
 
   #warnIfClogged(): void {

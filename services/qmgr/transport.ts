@@ -65,7 +65,7 @@ export class Transport {
   job(admitted: Admitted, now: number): Job {
     for (const job of admitted.jobs) if (job.transport === this) return job;
     const job = new Job(admitted, this, now);
-    admitted.jobs.push(job);
+    admitted.jobs = admitted.jobs.length === 0 ? [job] : [...admitted.jobs, job];
     if (admitted.unread !== undefined) this.unreadJobs.add(job);
     return job;
   }
