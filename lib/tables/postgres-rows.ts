@@ -5,12 +5,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg, { type Pool } from 'pg';
-import { type CopyStore, defaultCopyFolder } from './postgres-copy.ts';
+import { type CopyStore, defaultCopyFolder } from './kept-copies.ts';
 import { PostgresTable } from './postgres-table.ts';
 import type { IndexedRows, ResolvedFlags, Table, TableContext } from './table.ts';
 
 const CHECK_MS = 5000;
 const RETRY_MS = 500;
+const CONNECT_TIMEOUT_MS = 5000;
+const QUERY_TIMEOUT_MS = 10_000;
 
 export interface PostgresRowsOptions {
   readonly connectionString: string;
@@ -34,7 +36,7 @@ export class PostgresRows implements IndexedRows {
   constructor(options: PostgresRowsOptions) {
     this.#options = options;
     this.#pool = options.pool ?? ownPool(options.connectionString);
-    this.#store = { database: options.connectionString, folder: options.folder ?? defaultCopyFolder() };
+    this.#store = { database: withoutAccount(options.connectionString), folder: options.folder ?? defaultCopyFolder() };
   }
 
   /** The table of that path; where the database has none, what `openLocal` opens answers until it has. */
@@ -100,7 +102,12 @@ export class PostgresRows implements IndexedRows {
   /** Listens until the connection breaks or the process ends. */
   async #listen(signal: AbortSignal, connected: () => void): Promise<void> {
     const { connectionString } = this.#options;
-    const client = new pg.Client({ connectionString, keepAlive: true, application_name: 'postfleet tables' });
+    const client = new pg.Client({
+      connectionString,
+      keepAlive: true,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      application_name: 'postfleet tables',
+    });
     const { promise: lost, reject } = Promise.withResolvers<never>();
     lost.catch(() => undefined);
     client.on('error', reject);
@@ -140,9 +147,21 @@ export class PostgresRows implements IndexedRows {
   }
 }
 
+/** The same database under another password is the same. */
+function withoutAccount(connectionString: string): string {
+  return connectionString.replace(/\/\/[^@/]*@/, '//');
+}
+
 /** Small, because a lookup needs a connection only while a copy is being made. */
 function ownPool(connectionString: string): Pool {
-  const pool = new pg.Pool({ connectionString, max: 4, allowExitOnIdle: true, application_name: 'postfleet tables' });
+  const pool = new pg.Pool({
+    connectionString,
+    max: 4,
+    allowExitOnIdle: true,
+    application_name: 'postfleet tables',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+  });
   // An idle connection that breaks is opened anew by the next query; one that is in use fails the next statement.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));

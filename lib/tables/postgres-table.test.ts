@@ -58,6 +58,15 @@ async function replace(database: TestDatabase, folder: string, rows: Iterable<[s
   await writer.commit();
 }
 
+/** Waits until a lookup gives that value, once the database is back. */
+async function eventually(table: Table, key: string, value: string): Promise<void> {
+  const end = performance.now() + 15_000;
+  while ((await Promise.resolve(table.lookup(key)).catch(() => undefined)) !== value) {
+    assert.ok(performance.now() < end, 'the change was not seen');
+    await delay(20);
+  }
+}
+
 /** Waits until a lookup gives that value, a second at most. */
 async function becomes(table: Table, key: string, value: string | undefined): Promise<void> {
   const end = performance.now() + 1000;
@@ -179,15 +188,67 @@ test('without the database the copy goes on answering, and catches up afterwards
       assert.equal(await table.lookup('a@example'), 'one');
       await delay(200);
     }
-    const late = await site.process();
-    await assert.rejects(async () => await late.lookup('a@example'), TableError);
     await own.restart();
     await replace(database, site.folder, [['a@example', 'two']]);
-    const end = performance.now() + 15_000;
-    while ((await table.lookup('a@example')) !== 'two') {
-      assert.ok(performance.now() < end, 'the change was not seen');
-      await delay(20);
-    }
+    await eventually(table, 'a@example', 'two');
+  } finally {
+    await own[Symbol.asyncDispose]();
+  }
+});
+
+test('a process that starts without the database uses what the host has kept', async () => {
+  const own = await startPostgres();
+  try {
+    await using database = await own.createDatabase();
+    await using site = await fleet(database);
+    await replace(database, site.folder, [['a@example', 'one']]);
+    await becomes(await site.process(), 'a@example', 'one');
+    await own.kill();
+    const late = await site.process();
+    assert.equal(await late.lookup('a@example'), 'one');
+    assert.equal(await late.lookup('b@example'), undefined);
+    assert.ok(
+      site.warnings.some((line) => /virtual: cannot ask the database: the copy of version 1 serves/.test(line)),
+    );
+    await own.restart();
+    await replace(database, site.folder, [['a@example', 'two']]);
+    await eventually(late, 'a@example', 'two');
+  } finally {
+    await own[Symbol.asyncDispose]();
+  }
+});
+
+test('a process that starts without the database uses the local file where the database had no such table', async () => {
+  const own = await startPostgres();
+  try {
+    await using database = await own.createDatabase();
+    await using site = await fleet(database);
+    await writeFile(join(site.folder, 'virtual'), 'a@example local\n');
+    assert.equal(await (await site.process()).lookup('a@example'), 'local');
+    await own.kill();
+    const late = await site.process();
+    assert.equal(await late.lookup('a@example'), 'local');
+    assert.ok(site.warnings.some((line) => /cannot ask the database: the local file serves for now: /.test(line)));
+    await own.restart();
+    await replace(database, site.folder, [['a@example', 'shared']]);
+    await eventually(late, 'a@example', 'shared');
+  } finally {
+    await own[Symbol.asyncDispose]();
+  }
+});
+
+test('a process that starts without the database says so where the host has kept nothing', async () => {
+  const own = await startPostgres();
+  try {
+    await using database = await own.createDatabase();
+    await using site = await fleet(database);
+    await replace(database, site.folder, [['a@example', 'one']]);
+    await own.kill();
+    const table = await site.process();
+    await assert.rejects(async () => await table.lookup('a@example'), TableError);
+    assert.match(site.warnings[0]!, /no copy is on this host: lookups fail for now: /);
+    await own.restart();
+    await eventually(table, 'a@example', 'one');
   } finally {
     await own[Symbol.asyncDispose]();
   }

@@ -8,19 +8,13 @@
  *   longer, lookups ask Postgres, and the copy where that fails.
  * - `absent`: the database has no table of that name; the index file or the source beside it is used.
  *
- * Without Postgres a copy stays in use as it is.
+ * Without Postgres a copy stays in use as it is. Who starts without it uses what the host last kept on disk, or the local file
+ * where the database had no such table; where nothing was kept, lookups are temporary failures.
  */
 import type { Pool } from 'pg';
 import { FixedTable } from './fixed-table.ts';
-import {
-  type CopyStore,
-  copyRows,
-  isWorn,
-  type RowCopy,
-  readHead,
-  streamRows,
-  type TableHead,
-} from './postgres-copy.ts';
+import { type CopyStore, type Kept, KeptCopies, Overlay, type RowCopy, type TableHead } from './kept-copies.ts';
+import { copyRows, isWorn, readHead, streamRows } from './postgres-copy.ts';
 import {
   type LookupResult,
   type MaybePromise,
@@ -33,6 +27,8 @@ import {
 
 /** How long an old copy answers after a change was announced. */
 const OLD_COPY_MS = 300;
+/** Milliseconds between two writings of the same table to disk. */
+const KEEP_INTERVAL_MS = 5000;
 const MAX_KEYS_PER_QUERY = 1000;
 const MAX_WAITING_KEYS = 100_000;
 
@@ -60,14 +56,21 @@ interface WaitingKey {
 export class PostgresTable extends FixedTable {
   readonly path: string;
   readonly #options: PostgresTableOptions;
+  readonly #kept: KeptCopies;
   #state: 'unread' | 'current' | 'behind' | 'absent' = 'unread';
   #copy: RowCopy | undefined;
   #head: TableHead | undefined;
   #local: Promise<Table> | undefined;
   #starting: Promise<void> | undefined;
   #behindSince = 0;
+  /** The database did not answer at the start, and had no such table before. */
+  #startsAbsent = false;
   #refreshing: Promise<void> | undefined;
   #refreshAgain = false;
+  #keepFailed = false;
+  #keptAt = Number.NEGATIVE_INFINITY;
+  #keptState = '';
+  #keepTimer: NodeJS.Timeout | undefined;
   #waiting: WaitingKey[] = [];
   #asking = false;
 
@@ -75,6 +78,7 @@ export class PostgresTable extends FixedTable {
     super(options.type, options.path, TRUSTED_OWNER, options.context, options.flags);
     this.path = options.path;
     this.#options = options;
+    this.#kept = new KeptCopies(options.store, options.path);
   }
 
   /** True where the last answer of the database is known to be good: the copy, or that there is no such table. */
@@ -92,12 +96,37 @@ export class PostgresTable extends FixedTable {
     try {
       this.#head = await readHead(this.#options.pool, this.path);
     } catch (error) {
-      // It may come back; until then lookups are temporary failures.
-      this.context.warn(`${this.type}:${this.name}: cannot ask the database: ${(error as Error).message}`);
+      this.#startWithout(error as Error);
       return;
     }
-    if (this.#head === undefined) this.#state = 'absent';
+    if (this.#head === undefined) this.#become('absent', undefined, undefined);
     else if (this.#options.copies) void this.refresh();
+  }
+
+  /** The database may come back, and is then asked what has changed; until then, what the host has kept serves. */
+  #startWithout({ message }: Error): void {
+    const table = `${this.type}:${this.name}`;
+    const kept = this.#options.copies ? this.#lastKept() : undefined;
+    if (kept === undefined) {
+      this.context.warn(
+        `${table}: cannot ask the database, and no copy is on this host: lookups fail for now: ${message}`,
+      );
+      return;
+    }
+    this.context.warn(
+      `${table}: cannot ask the database: ${kept.isAbsent ? 'the local file' : `the copy of version ${kept.copy.version}`} serves for now: ${message}`,
+    );
+    if (kept.isAbsent) this.#startsAbsent = true;
+    else this.#copy = kept.copy;
+  }
+
+  #lastKept(): Kept | undefined {
+    try {
+      return this.#kept.last();
+    } catch (error) {
+      this.context.warn(`${this.type}:${this.name}: copies on this host: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
   /** All rows by key, straight from the database, or those of the local file. */
@@ -121,9 +150,15 @@ export class PostgresTable extends FixedTable {
     const copy = this.#copy;
     if (this.#state === 'current') return copy!.get(key);
     if (this.#state === 'absent') return this.#findLocally(key);
-    if (this.#head === undefined) return this.#findUnknown(key);
+    if (this.#head === undefined) return this.#findWithout(key);
     if (copy !== undefined && performance.now() - this.#behindSince < OLD_COPY_MS) return copy.get(key);
     return this.#ask(key);
+  }
+
+  /** The database has not answered yet: what the host has kept does. */
+  #findWithout(key: string): MaybePromise<LookupResult> {
+    if (this.#copy !== undefined) return this.#copy.get(key);
+    return this.#startsAbsent ? this.#findLocally(key) : this.#findUnknown(key);
   }
 
   /** Nothing is known of the table yet, since the database did not answer: it is asked once more. */
@@ -233,12 +268,9 @@ export class PostgresTable extends FixedTable {
       const head = await readHead(client, this.path);
       if (head === undefined) this.#become('absent', undefined, undefined);
       else {
-        const sameTable = this.#copy !== undefined && this.#head?.id === head.id && !isWorn(this.#copy);
-        const isPresent = sameTable && this.#copy!.version === head.version;
-        const copy = isPresent
-          ? this.#copy!
-          : await copyRows(client, head, this.#options.store, sameTable ? this.#copy : undefined);
-        this.#become('current', head, copy);
+        const older = this.#usableCopy(head);
+        const isPresent = older?.version === head.version;
+        this.#become('current', head, isPresent ? older : await copyRows(client, head, this.#kept, older));
       }
       await client.query('commit');
     } catch (error) {
@@ -249,18 +281,52 @@ export class PostgresTable extends FixedTable {
     }
   }
 
+  /** The copy, where it is of that version or of one before it; not of what the table was before a backup came back. */
+  #usableCopy(head: TableHead): RowCopy | undefined {
+    const [known, copy] = [this.#head, this.#copy];
+    if (known === undefined || copy === undefined || known.id !== head.id || isWorn(copy)) return undefined;
+    const follows = copy.version < head.version || (copy.version === head.version && known.madeAt === head.madeAt);
+    return follows ? copy : undefined;
+  }
+
   #become(state: 'current' | 'absent', head: TableHead | undefined, copy: RowCopy | undefined): void {
     const old = this.#copy;
+    const isNews = this.#state !== state || old !== copy;
     this.#state = state;
     this.#head = head;
     this.#copy = copy;
+    if (isNews && this.#options.copies) this.#keepSoon();
     // A copy that was built upon the old one still reads from it.
-    if (old !== undefined && old !== copy && copy !== undefined && !('base' in copy)) old.close?.();
+    if (old !== copy && !(copy instanceof Overlay)) old?.close?.();
+  }
+
+  /** A table that changes all the time is not written all the time. */
+  #keepSoon(): void {
+    const due = this.#keptAt + KEEP_INTERVAL_MS - performance.now();
+    if (due <= 0 || this.#keptState !== this.#state) this.#keep();
+    else this.#keepTimer ??= setTimeout(() => this.#keep(), due).unref();
+  }
+
+  /** For processes that start while the database is away. */
+  #keep(): void {
+    clearTimeout(this.#keepTimer);
+    this.#keepTimer = undefined;
+    this.#keptAt = performance.now();
+    this.#keptState = this.#state;
+    try {
+      if (this.#head === undefined || this.#copy === undefined) this.#kept.keepAbsence();
+      else this.#kept.keep(this.#head, this.#copy);
+    } catch (error) {
+      if (this.#keepFailed) return;
+      this.#keepFailed = true;
+      this.context.warn(`${this.type}:${this.name}: cannot keep a copy on this host: ${(error as Error).message}`);
+    }
   }
 
   override async close(): Promise<void> {
     this.#options.onClose(this);
     await this.#refreshing;
+    if (this.#keepTimer !== undefined) this.#keep();
     this.#copy?.close?.();
     if (this.#local !== undefined) await (await this.#local).close();
   }
