@@ -77,6 +77,14 @@ generate-check: install ## fail where generated files differ from their sources
 conformance: install ## run Postfix's own cases, where they lie beside the checkout
 	@tools/conformance $(FAMILY)
 
+.PHONY: charts
+charts: install ## check the Helm charts: lint, suites, schemas (builds helm by Go the first time)
+	@tools/check-charts
+
+.PHONY: charts-generate
+charts-generate: install ## make schema and README of each chart from its values
+	@node tools/charts/main.ts
+
 .PHONY: bench
 bench: build ## compare with Debian's Postfix; ONLY=relay-20 for one scenario
 	@node dist/test/bench/main.js --var "$(VAR)" $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -49,7 +49,8 @@ function valueSchema(
   const { text: description } = comment;
   if (comment.resource !== '') {
     if (resource === undefined) throw new Error(`${name}: this chart has no custom resource`);
-    return { ...withoutExtensions(field(resource, comment.resource, name)), description };
+    const schema = withoutExtensions(field(resource, comment.resource, name));
+    return { ...(value === null ? orNull(schema) : schema), description };
   }
   const written = comment.schema === '' ? {} : (parse(comment.schema) as Schema);
   if (isMap(value) && Object.keys(value).length > 0 && comment.schema === '') {
@@ -79,6 +80,12 @@ function field(resource: Schema, path: string, name: string): Schema {
     at = next;
   }
   return at;
+}
+
+/** A value that is left out by default. */
+function orNull(schema: Schema): Schema {
+  const values = schema.enum as unknown[] | undefined;
+  return { ...schema, type: [schema.type, 'null'], ...(values === undefined ? {} : { enum: [...values, null] }) };
 }
 
 /** Keywords of Kubernetes in the words of JSON schema; defaults and CEL rules stay with the API server. */
