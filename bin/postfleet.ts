@@ -3,7 +3,7 @@
  * postfleet: starts an instance, one service of it, or one of the commands.
  *
  *   postfleet start [--processes] [--var DIR] [--port N] [--config DIR]
- *   postfleet <daemon> [--service NAME/TYPE] [--config DIR]
+ *   postfleet <daemon> [--service NAME/TYPE …] [--config DIR]
  *   postfleet migrate [--config DIR]
  *   postfleet reload | status | stop | abort | flush | check     (as postfix(1); [--var DIR] names the instance)
  *   postfleet <command> …       (postqueue, postconf, sendmail … also under their own names)
@@ -25,7 +25,7 @@ import { type MasterChannel, runService } from './run-service.ts';
 import { SERVICES } from './services.ts';
 
 const USAGE = `usage: postfleet start [--processes] [--var DIR] [--port N] [--config DIR]
-       postfleet DAEMON [--service NAME/TYPE] [--config DIR]
+       postfleet DAEMON [--service NAME/TYPE …] [--config DIR]
        postfleet migrate [--config DIR]
        postfleet reload|status|stop|abort|check [--var DIR]
        postfleet flush
@@ -92,7 +92,7 @@ function options(argv: string[]) {
         var: { type: 'string', default: process.env.POSTFLEET_VAR ?? 'var' },
         port: { type: 'string', default: String(DEFAULT_PORT) },
         config: { type: 'string' },
-        service: { type: 'string' },
+        service: { type: 'string', multiple: true, default: [] },
         processes: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -187,7 +187,7 @@ async function runDaemon(command: string, argv: string[]): Promise<number> {
   const configDirectory = resolve(values.config ?? environment.configDirectory);
   await runService({
     command,
-    entry: values.service,
+    entries: values.service,
     configDirectory,
     environment: environment.parameters,
     stop: stopSignal(),

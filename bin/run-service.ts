@@ -1,5 +1,5 @@
 /**
- * One service as a process: `postfleet <daemon> [--service NAME/TYPE]`. Its addresses come from main.cf or the environment
+ * Services as a process: `postfleet <daemon> [--service NAME/TYPE …]`, mostly one. Their addresses come from main.cf or the environment
  * (POSTFLEET_NATS_URL, POSTFLEET_POSTGRES_URL, POSTFLEET_RPC_ADDRESS, POSTFLEET_RPC_TOKEN_FILE).
  *
  * Throws FatalError for what keeps it from starting. Resolves when it has drained after `stop`.
@@ -9,11 +9,13 @@ import { RemoteClients } from '../lib/clients/grpc.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import { readSuccessor } from '../lib/config/reload.ts';
 import { Configuration } from '../lib/config/settings.ts';
-import { type PreparedReload, ServiceHost } from '../lib/server/host.ts';
+import { DirectoryWatch, directoryContents } from '../lib/server/directory-watch.ts';
+import { type PreparedReload, ServiceHost, type ServiceToRun } from '../lib/server/host.ts';
 import { listenHttp } from '../lib/server/http.ts';
 import { kindsOf } from '../lib/server/live-implementation.ts';
 import { openTracing } from '../lib/server/open-tracing.ts';
 import { listenRpc } from '../lib/server/rpc-listener.ts';
+import { SharedListener } from '../lib/server/shared-listener.ts';
 import { FatalError } from '../lib/util/errors.ts';
 import type { ControlAnswer, ControlRequest } from '../services/master/service-control.ts';
 import { SERVICES } from './services.ts';
@@ -28,8 +30,8 @@ export interface MasterChannel {
 
 export interface RunServiceOptions {
   readonly command: string;
-  /** "NAME/TYPE" of the master.cf entry; the first entry of the command where it is left out. */
-  readonly entry: string | undefined;
+  /** "NAME/TYPE" of the master.cf entries, the command's own first; the first entry of the command where there are none. */
+  readonly entries: readonly string[];
   readonly configDirectory: string;
   readonly environment: ReadonlyMap<string, string>;
   /** Aborted when the process is told to end. */
@@ -40,14 +42,31 @@ export interface RunServiceOptions {
   readonly master: MasterChannel | undefined;
 }
 
-function findEntry(configuration: Configuration, command: string, wanted: string | undefined): MasterEntry {
-  const entry = configuration.master.find(
-    (candidate) =>
-      candidate.command === command && (wanted === undefined || `${candidate.name}/${candidate.type}` === wanted),
-  );
-  if (entry !== undefined) return entry;
-  throw new FatalError(
-    `master.cf has no ${wanted === undefined ? `entry with command ${command}` : `entry ${wanted} with command ${command}`}`,
+function findEntries(configuration: Configuration, command: string, wanted: readonly string[]): MasterEntry[] {
+  const { master } = configuration;
+  if (wanted.length === 0) {
+    const entry = master.find((candidate) => candidate.command === command);
+    if (entry === undefined) throw new FatalError(`master.cf has no entry with command ${command}`);
+    return [entry];
+  }
+  return wanted.map((name, at) => {
+    const entry = master.find((candidate) => `${candidate.name}/${candidate.type}` === name);
+    // Further services of the process may be of other daemons.
+    if (entry !== undefined && (at > 0 || entry.command === command)) return entry;
+    throw new FatalError(`master.cf has no entry ${name}${at > 0 ? '' : ` with command ${command}`}`);
+  });
+}
+
+/** The services of the entries, those that are called before those that call. */
+async function servicesOf(configuration: Configuration, options: RunServiceOptions): Promise<ServiceToRun[]> {
+  const entries = findEntries(configuration, options.command, options.entries);
+  return Promise.all(
+    entries.map(async (entry) => {
+      const load = SERVICES.get(entry.command);
+      if (load === undefined)
+        throw new FatalError(`master.cf, line ${entry.line}: there is no daemon "${entry.command}"`);
+      return { entry, definition: await load() };
+    }),
   );
 }
 
@@ -71,8 +90,7 @@ export function readToken(configuration: Configuration): string {
 async function prepareReload(host: ServiceHost, options: RunServiceOptions): Promise<PreparedReload> {
   const { configuration, errors } = readSuccessor(host.configuration, options.environment);
   if (configuration === undefined) throw new FatalError(errors.join('; '));
-  const entry = findEntry(configuration, options.command, options.entry);
-  return host.prepare(configuration, [{ entry, definition: await SERVICES.get(options.command)!() }]);
+  return host.prepare(configuration, await servicesOf(configuration, options));
 }
 
 /** Puts the files as they are into force; what is wrong with them is logged, and then nothing changes. */
@@ -127,24 +145,21 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   const next = (step: () => Promise<void>): void => {
     reloading = reloading.then(step);
   };
-  options.onReload(() => next(() => reload(host, options)));
+  const readAgain = (): void => next(() => reload(host, options));
+  options.onReload(readAgain);
+  const seen = await directoryContents(configDirectory);
   const configuration = Configuration.load(configDirectory, { environment });
-  const entry = findEntry(configuration, command, options.entry);
+  const services = await servicesOf(configuration, options);
   const token = readToken(configuration);
   await using stack = new AsyncDisposableStack();
   const remote = stack.use(new RemoteClients({ address: configuration.text('postfleet_rpc_address'), token }));
+  const listener = new SharedListener();
   const host: ServiceHost = new ServiceHost({
     configuration,
     remote,
     tracing: await openTracing(`postfleet-${command}`),
-    expose: async ({ name }, implementation) => {
-      if (kindsOf(implementation).length === 0) return undefined;
-      const { configuration: present } = host;
-      const listen = present.text('postfleet_rpc_listen') || present.text('postfleet_rpc_address');
-      const address = listen.replaceAll('{service}', name);
-      const grace = present.seconds('postfleet_shutdown_grace') * 1000;
-      return listenRpc({ address, token, implementation, grace, notReady: () => host.notReady(), log: host.log });
-    },
+    expose: async ({ name }, implementation) =>
+      kindsOf(implementation).length === 0 ? undefined : listener.expose(name, implementation),
   });
   // Health is the first that can be asked and the last: whoever watches sees a process that is alive and not ready, not
   // one that is missing.
@@ -154,7 +169,7 @@ export async function runService(options: RunServiceOptions): Promise<void> {
     stack.use(
       await listenHttp({
         listen: http,
-        notReady: async () => (started ? host.notReady() : [entry.name]),
+        notReady: async () => (started ? host.notReady() : services.map(({ entry }) => entry.name)),
         metrics: async () => ({
           contentType: host.metrics.registry.contentType,
           text: await host.metrics.registry.metrics(),
@@ -166,7 +181,15 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   const told = stack.use(new MasterReload(host, options));
   master?.onRequest((request) => next(() => told.answer(request)));
   master?.onLost(() => next(() => told[Symbol.asyncDispose]()));
-  await host.start(entry, await SERVICES.get(command)!());
+  for (const { entry, definition } of services) await host.start(entry, definition);
+  await listener.listen((implementation) => {
+    const listen = configuration.text('postfleet_rpc_listen') || configuration.text('postfleet_rpc_address');
+    const address = listen.replaceAll('{service}', services[0]!.entry.name);
+    const grace = configuration.seconds('postfleet_shutdown_grace') * 1000;
+    return listenRpc({ address, token, implementation, grace, notReady: () => host.notReady(), log: host.log });
+  });
+  if (configuration.boolean('postfleet_watch_configuration'))
+    stack.use(new DirectoryWatch({ directory: configDirectory, changed: readAgain, seen }));
   started = true;
   running.resolve();
   master?.tell({ kind: 'started' });

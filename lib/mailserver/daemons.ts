@@ -5,6 +5,8 @@
 export interface Daemon {
   /** inet: listens for clients; calls: answers other services; queue: works a queue by itself. */
   readonly kind: 'inet' | 'calls' | 'queue';
+  /** The kind of calls that it answers, where it answers any. */
+  readonly answers?: 'anvil' | 'bounce' | 'cleanup' | 'delivery' | 'proxymap' | 'queue' | 'rewrite';
   /** Writes mailboxes: it gets the mail storage. */
   readonly writesMailboxes?: true;
   /** How many replicas make sense; one where its state is in memory and not shared. */
@@ -13,26 +15,26 @@ export interface Daemon {
   readonly graceSeconds: number;
 }
 
-const calls = { kind: 'calls', graceSeconds: 30 } as const;
-const agent = { kind: 'calls', graceSeconds: 60 } as const;
+const calls = (answers: NonNullable<Daemon['answers']>): Daemon => ({ kind: 'calls', answers, graceSeconds: 30 });
+const agent: Daemon = { kind: 'calls', answers: 'delivery', graceSeconds: 60 };
 
 export const DAEMONS: ReadonlyMap<string, Daemon> = new Map<string, Daemon>([
-  ['anvil', { ...calls, maximumReplicas: 1 }],
-  ['bounce', calls],
-  ['cleanup', calls],
+  ['anvil', { ...calls('anvil'), maximumReplicas: 1 }],
+  ['bounce', calls('bounce')],
+  ['cleanup', calls('cleanup')],
   ['discard', agent],
   ['error', agent],
-  ['flush', calls],
+  ['flush', calls('queue')],
   ['lmtp', agent],
   ['local', { ...agent, writesMailboxes: true }],
   ['pickup', { kind: 'queue', graceSeconds: 30 }],
   ['pipe', agent],
-  ['proxymap', calls],
+  ['proxymap', calls('proxymap')],
   ['qmgr', { kind: 'queue', graceSeconds: 30 }],
-  ['showq', calls],
+  ['showq', calls('queue')],
   ['smtp', agent],
   ['smtpd', { kind: 'inet', graceSeconds: 60 }],
-  ['trivial-rewrite', calls],
+  ['trivial-rewrite', calls('rewrite')],
   ['virtual', { ...agent, writesMailboxes: true }],
 ]);
 

@@ -126,7 +126,15 @@ export function fleetServices(
 }
 
 /** Services that share a process where the spec does not say otherwise: they are idle in most fleets. */
-const COMPANIONS: Readonly<Record<string, string>> = {};
+const COMPANIONS: Readonly<Record<string, string>> = {
+  defer: 'bounce',
+  trace: 'bounce',
+  retry: 'error',
+  discard: 'error',
+  relay: 'smtp',
+  lmtp: 'smtp',
+  flush: 'showq',
+};
 
 /** Can several pods write the mail storage? */
 export function storageIsShared(spec: Pick<MailServerSpec, 'mailStorage'>): boolean {
@@ -143,6 +151,15 @@ function placedWith(
   const companion = COMPANIONS[service.name];
   // Whoever says how it runs wants it to run by itself.
   return own === undefined && companion !== undefined && known.has(companion) ? companion : undefined;
+}
+
+const settings = ({ entry }: FleetService): string => JSON.stringify([...entry.overrides].sort());
+
+/** Would calls for one of two services in a process be answered by the other? Deliveries say whom they mean. */
+function collides(service: FleetService, others: readonly FleetService[]): boolean {
+  const { answers } = service.daemon;
+  if (answers === undefined || answers === 'delivery') return false;
+  return others.some((other) => other.daemon.answers === answers && settings(other) !== settings(service));
 }
 
 /** Puts services into processes. */
@@ -168,6 +185,9 @@ export function fleetProcesses(
       problems.push({ severity: 'error', field, text: `"${host}": expected another service of master.cf` });
     } else if (placedWith(hostService, spec, known) !== undefined) {
       problems.push({ severity: 'error', field, text: `"${host}" is itself placed with another service` });
+    } else if (collides(service, [hostService, ...(guests.get(host) ?? [])])) {
+      const text = `"${host}" answers the same calls with other settings: a caller could reach either`;
+      problems.push({ severity: 'error', field, text });
     } else {
       guests.set(host, [...(guests.get(host) ?? []), service]);
     }

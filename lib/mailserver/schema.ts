@@ -294,6 +294,7 @@ export const PARAMETERS_OF_OPERATOR = [
   'postfleet_rpc_listen',
   'postfleet_rpc_token_file',
   'postfleet_shutdown_grace',
+  'postfleet_watch_configuration',
 ] as const;
 
 const notSet = (name: string, by: string): Rule<Record<string, string>> => ({

@@ -80,6 +80,7 @@ export function environment({ owner, checked, clusterDomain, streamReplicas }: P
     ['postfleet_rpc_listen', `[::]:${RPC_PORT}`],
     ['postfleet_rpc_token_file', `${SECRET_DIRECTORY}/rpc-token`],
     ['postfleet_http_listen', `[::]:${HTTP_PORT}`],
+    ['postfleet_watch_configuration', 'yes'],
   ]);
   return [
     { name: 'MAIL_CONFIG', value: CONFIG_DIRECTORY },

@@ -30,5 +30,6 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_shutdown_grace', 'time', '10s', '0..', '', 'all', 'For how long sessions and deliveries of a service that ends may go on after that; then sessions get 421 between two commands, and three seconds later all that is left is given up.'],
   ['postfleet_state_directory', 'string', 'var', '', '', 'all', 'Directory of the state of an instance on one machine; mailboxes lie in its mail/.'],
   ['postfleet_stream_bytes', 'long', '0', '0..', '', 'all', 'Bound of each incoming log in octets; 0 for none but the disk.'],
+  ['postfleet_watch_configuration', 'bool', 'no', '', '', 'all', 'Whether a service that is a process of its own reads main.cf and master.cf again as soon as they change, as the operator for Kubernetes wants it.'],
   ['postfleet_weak_durability', 'bool', 'no', '', '', 'cleanup master operator', 'Start although the log does not promise to be on disk when a message is accepted.'],
 ];
