@@ -9,7 +9,7 @@ import type { Pool } from 'pg';
 import { type Bounce, NoticeKind, type NoticeRequest } from '../../lib/clients/protocols.ts';
 import { purgeContent } from '../../lib/queue/content.ts';
 import { keyText, type MessageKey } from '../../lib/queue/message-key.ts';
-import { forgetBounces, markDelayNotified, noticesDue, untoldBounces } from '../../lib/queue/sql/notice.ts';
+import { forgetTold, markDelayNotified, noticesDue, untoldRecipients } from '../../lib/queue/sql/notice.ts';
 import { finishMessages } from '../../lib/queue/sql/status.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Log } from '../../lib/util/log.ts';
@@ -78,15 +78,15 @@ export class Finisher {
   }
 
   /**
-   * Tells the sender which recipients failed in a pass of a message that goes on. What cannot be told now is told with the
-   * next pass, or at the end.
+   * Tells the sender what became of recipients in a pass of a message that goes on: which failed, and what was to be
+   * reported. What cannot be told now is told with the next pass, or at the end.
    */
-  async failed(key: MessageKey): Promise<void> {
+  async tell(key: MessageKey): Promise<void> {
     const { pool, bounce } = this.#options;
-    const recipients = await untoldBounces(pool, key);
-    if (recipients.length === 0) return;
-    const [reply] = await bounce.notify([request(key, NoticeKind.BOUNCE)]);
-    if (reply?.done === true) await forgetBounces(pool, key, recipients);
+    for (const { kind, recipients } of await untoldRecipients(pool, key)) {
+      const [reply] = await bounce.notify([request(key, KINDS[kind])]);
+      if (reply?.done === true) await forgetTold(pool, key, kind, recipients);
+    }
   }
 
   async drain(): Promise<void> {

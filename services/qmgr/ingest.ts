@@ -167,7 +167,7 @@ function admission(context: IngestContext, arrival: Arrival, activeTime: number)
     single: envelope.recipients.length === 1,
     delayNotified: false,
     pending: 0,
-    bounced: 0,
+    untold: 0,
     deleted: false,
     span: context.tracing.start('qmgr', envelope.traceparent),
   };

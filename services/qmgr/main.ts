@@ -30,7 +30,7 @@ import { ShardLeases } from './lease.ts';
 import type { ActiveMessage, Entry } from './message.ts';
 import { listen, QUEUE_CHANNEL } from './notifications.ts';
 import { judge } from './outcome.ts';
-import { LONGEST_TIMER, Scheduler } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import {
   checkTransports,
   QMGR_PARAMETERS,
@@ -41,6 +41,7 @@ import {
 import { Shard } from './shard.ts';
 import { StatusWriter } from './status.ts';
 import { streamNames } from './streams.ts';
+import { ringAtWakeups } from './wakeup.ts';
 
 /** Settings of transports, compiled when a transport is first used. */
 function transportTable(context: ServiceContext): (name: string) => TransportSettings {
@@ -83,9 +84,9 @@ async function open(service: ServiceContext) {
     if (judgement.late) {
       finisher.late(key).catch((error: unknown) => log.warning(`${envelope.queueId}: delay notice: ${String(error)}`));
     }
-    message.bounced += finished ? 0 : judgement.bounced;
+    message.untold += finished ? 0 : judgement.untold;
     if (!finished) return;
-    message.bounced = 0;
+    message.untold = 0;
     if (judgement.outcome.single !== undefined) finisher.removed(envelope.queueId, contentSubject);
     else finisher.add({ key, queueId: envelope.queueId, contentSubject });
   };
@@ -115,10 +116,10 @@ async function open(service: ServiceContext) {
     outcome,
     released: (message) => {
       message.span?.end();
-      // Recipients failed and others are put off: the sender hears of the failures at once.
-      if (message.bounced === 0) return;
+      // Others are put off: the sender hears at once of those that have failed, and of what was to be reported.
+      if (message.untold === 0) return;
       finisher
-        .failed(message.key)
+        .tell(message.key)
         .catch((error: unknown) => log.warning(`${message.envelope.queueId}: notice: ${String(error)}`));
     },
     signal,
@@ -163,10 +164,7 @@ async function open(service: ServiceContext) {
     signal: service.draining,
   });
 
-  // A wake-up looks for what no notification told of; the poll of each shard does so more often.
-  const wakeup = (service.wakeup ?? 0) * 1000;
-  const alarm = wakeup > 0 ? setInterval(() => wake.ring(), Math.min(wakeup, LONGEST_TIMER)) : undefined;
-  signal.addEventListener('abort', () => clearInterval(alarm), { once: true });
+  ringAtWakeups(wake, service.wakeup ?? 0, signal);
 
   const tasks = [
     leases.run(),

@@ -26,8 +26,8 @@ export interface ActiveMessage {
   readonly delayNotified: boolean;
   /** Entries that are not done. */
   pending: number;
-  /** Recipients that bounced while it was active: their notice is due when the pass is over. */
-  bounced: number;
+  /** Recipients of which the sender is to hear: the notice is due when the pass is over. */
+  untold: number;
   /** Deleted from the queue meanwhile: what waits is not attempted any more. */
   deleted: boolean;
   readonly span: TraceSpan | undefined;

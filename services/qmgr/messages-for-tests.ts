@@ -30,7 +30,7 @@ export function testMessage(number: number, addresses: readonly string[], overri
     single: addresses.length === 1,
     delayNotified: false,
     pending: 0,
-    bounced: 0,
+    untold: 0,
     deleted: false,
     span: undefined,
     ...overrides,

@@ -11,11 +11,9 @@ import type { EntryOutcome } from './status.ts';
 
 /** DSN NOTIFY bits (RFC 3461 section 4.1). */
 const NOTIFY_SUCCESS = 2;
-/** sendmail -bv and -v. */
-const TRACE_REPORT = 3;
-
-/** sendmail -bv: a report of what would happen, whatever that is. */
+/** Bits of trace_flags: sendmail -bv asks for a report of what would happen, -v for one of the first attempt. */
 const TRACE_VERIFY_ONLY = 1;
+const TRACE_REPORT = 2;
 
 const BOUNCE = 1;
 const DELAY = 2;
@@ -34,8 +32,8 @@ export interface Judgement {
   readonly outcome: EntryOutcome;
   /** Recipients that were given up because of their age. */
   readonly expired: number;
-  /** Recipients whose failure the sender is to be told. */
-  readonly bounced: number;
+  /** Recipients whose failure, or whose report, the sender is to be told. */
+  readonly untold: number;
   /** A delay notice is due. */
   readonly late: boolean;
 }
@@ -58,7 +56,9 @@ export function judge(
   const deferred: Deferral[] = [];
   const bounceLog: BounceLogRow[] = [];
   let expirations = 0;
-  let bounced = 0;
+  let untold = 0;
+  const verifies = (envelope.traceFlags & TRACE_VERIFY_ONLY) !== 0;
+  const reports = (envelope.traceFlags & TRACE_REPORT) !== 0 && entry.attempts === 0;
   let delayed = false;
 
   for (const recipient of recipients) {
@@ -79,19 +79,31 @@ export function judge(
       diagnosticText: Buffer.from(notification.diagnosticText),
       remoteMta: notification.remoteMta,
     });
-    if (status?.status === DeliveryStatus.SENT) {
+    if (verifies) {
+      // One look is all that was asked for: what cannot be told at present is not tried again.
+      done.push(rowKey);
+      const action = status?.status === DeliveryStatus.SENT ? 'deliverable' : 'undeliverable';
+      bounceLog.push(logged(TRACE, action));
+      untold++;
+    } else if (status?.status === DeliveryStatus.SENT) {
       done.push(rowKey);
       // No action: the next hop took it upon itself to tell of success.
       const wanted = (recipient.dsnNotify & NOTIFY_SUCCESS) !== 0 && notification.action !== '';
-      if (wanted || (envelope.traceFlags & TRACE_REPORT) !== 0) {
+      if (wanted || reports) {
         bounceLog.push(logged(TRACE, notification.action || 'relayed'));
+        untold++;
       }
     } else if (status?.status === DeliveryStatus.BOUNCED || expired) {
       if (status?.status !== DeliveryStatus.BOUNCED) expirations++;
       done.push(rowKey);
-      bounced++;
-      bounceLog.push(logged((envelope.traceFlags & TRACE_VERIFY_ONLY) !== 0 ? TRACE : BOUNCE, 'failed'));
+      untold++;
+      bounceLog.push(logged(BOUNCE, 'failed'));
+      if (reports) bounceLog.push(logged(TRACE, 'failed'));
     } else {
+      if (reports) {
+        bounceLog.push(logged(TRACE, 'delayed'));
+        untold++;
+      }
       if (late) {
         bounceLog.push(logged(DELAY, 'delayed'));
         delayed = true;
@@ -111,7 +123,7 @@ export function judge(
   return {
     outcome: { shard, epoch, single, done: single === undefined ? done : [], deferred, bounceLog },
     expired: expirations,
-    bounced,
+    untold,
     late: delayed,
   };
 }

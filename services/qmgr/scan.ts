@@ -87,7 +87,7 @@ async function admission(context: ScanContext, message: DueMessage): Promise<Adm
     single: envelope.recipients.length === 1,
     delayNotified: message.delayNotified,
     pending: 0,
-    bounced: 0,
+    untold: 0,
     deleted: false,
     span: context.tracing.start('qmgr', envelope.traceparent),
   };

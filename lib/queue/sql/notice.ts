@@ -33,20 +33,29 @@ export async function markDelayNotified(client: Queryable, key: MessageKey): Pro
 }
 
 /** After a notice about some recipients of a message that goes on: what it told is not told again. */
-export async function forgetBounces(client: Queryable, key: MessageKey, recipients: readonly number[]): Promise<void> {
+export async function forgetTold(
+  client: Queryable,
+  key: MessageKey,
+  kind: NoticeDue['kind'],
+  recipients: readonly number[],
+): Promise<void> {
   await client.query({
-    name: 'forget-bounces',
-    text: `delete from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = 1 and recipient = any($4::int[])`,
-    values: [key.log, key.sequence, key.entry, recipients],
+    name: 'forget-told',
+    text: `delete from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = $4 and recipient = any($5::int[])`,
+    values: [key.log, key.sequence, key.entry, kind, recipients],
   });
 }
 
-/** The recipients of a message whose failure has not been told. */
-export async function untoldBounces(client: Queryable, key: MessageKey): Promise<number[]> {
-  const result = await client.query<{ recipient: number }>({
-    name: 'untold-bounces',
-    text: `select recipient from bounce_log where log = $1 and sequence = $2 and entry = $3 and kind = 1`,
+/** The recipients of a message whose failure, or whose report, has not been told. */
+export async function untoldRecipients(
+  client: Queryable,
+  key: MessageKey,
+): Promise<{ kind: NoticeDue['kind']; recipients: number[] }[]> {
+  const result = await client.query<{ kind: NoticeDue['kind']; recipients: number[] }>({
+    name: 'untold-recipients',
+    text: `select kind, array_agg(recipient) as recipients from bounce_log
+            where log = $1 and sequence = $2 and entry = $3 and kind in (1, 3) group by kind order by kind`,
     values: [key.log, key.sequence, key.entry],
   });
-  return result.rows.map((row) => row.recipient);
+  return result.rows;
 }
