@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { testTables } from '../../test/support/tables.ts';
 import { DomainList, NamaddrList, StringList } from './match-list.ts';
 import { TableError } from './table.ts';
@@ -58,6 +61,40 @@ test('a list of strings knows no domains', async () => {
   assert.equal(await list.matches('one'), true);
   assert.equal(await list.matches('TWO'), false);
   assert.equal(await list.matches('sub.one'), false);
+});
+
+test('files of a list are followed, with files and tables that they name', async () => {
+  await using tables = await testTables();
+  const inner = await tables.file('inner', 'one.example\n');
+  const outer = await tables.file('outer', `${inner} inline:{two.example=x}\n`);
+  const late = join(tables.folder, 'late');
+  await using list = await DomainList.open('relay_domains', outer, tables.context);
+  await using missing = await DomainList.open('relay_domains', late, tables.context);
+  const becomes = async (of: DomainList, name: string, expected: boolean): Promise<void> => {
+    const answer = async () => await of.matches(name);
+    const end = performance.now() + 2000;
+    while ((await answer().catch(() => undefined)) !== expected) {
+      assert.ok(performance.now() < end, `${name} is not ${expected} after two seconds`);
+      await delay(20);
+    }
+  };
+  assert.equal(await list.matches('two.example'), true);
+  await tables.file('inner', 'other.example\n');
+  await becomes(list, 'other.example', true);
+  assert.equal(await list.matches('one.example'), false);
+  assert.equal(await list.matches('two.example'), true);
+  await tables.file('outer', '!two.example, texthash:three\n');
+  await tables.file('three', 'three.example x\n');
+  await becomes(list, 'three.example', true);
+  assert.equal(await list.matches('other.example'), false);
+
+  await assert.rejects(async () => await missing.matches('a.example'), TableError);
+  await tables.file('late', 'a.example\n');
+  await becomes(missing, 'a.example', true);
+  // Editors replace files: for a moment there is none.
+  await rm(late);
+  await delay(600);
+  assert.equal(await missing.matches('a.example'), true);
 });
 
 test('a list that includes itself ends', async () => {

@@ -6,24 +6,10 @@
  *
  * A pattern that cannot be evaluated is logged when it is reached and makes the answer a TableError.
  */
-import { readFileSync } from 'node:fs';
-import { decodeBytes } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
-import { type CidrPattern, matchesCidr, parseAddress, parseCidr } from '../util/ip-address.ts';
-import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
-import { systemErrorText } from './file-value.ts';
-import { logicalLines } from './logical-lines.ts';
-import { openTable } from './open.ts';
-import {
-  logError,
-  type MaybePromise,
-  resolveFlags,
-  type Table,
-  type TableContext,
-  TableError,
-  type TableFlags,
-} from './table.ts';
-import { UnavailableTable } from './unavailable.ts';
+import { matchesCidr, parseAddress } from '../util/ip-address.ts';
+import { type Pattern, PatternList } from './match-patterns.ts';
+import { type MaybePromise, type Table, type TableContext, TableError, type TableFlags } from './table.ts';
 
 export interface MatchListOptions {
   /** `example.com` also matches its subdomains; otherwise `.example.com` says so. Off by default. */
@@ -31,30 +17,31 @@ export interface MatchListOptions {
   readonly flags?: TableFlags;
 }
 
-/** One pattern of a list, read but not yet applied. */
-interface Pattern {
-  readonly text: string;
-  readonly negated: boolean;
-  readonly table?: Table;
-  /** Set where the text can only be meant for an address. */
-  readonly address?: CidrPattern | { readonly error: string };
+/** Asks patterns in order, from one on. */
+function ask(
+  patterns: readonly Pattern[],
+  holds: (pattern: Pattern) => MaybePromise<boolean>,
+  from: number,
+): MaybePromise<boolean> {
+  for (let at = from; at < patterns.length; at++) {
+    const pattern = patterns[at]!;
+    const matched = holds(pattern);
+    if (matched instanceof Promise) {
+      return matched.then((found) => (found ? !pattern.negated : ask(patterns, holds, at + 1)));
+    }
+    if (matched) return !pattern.negated;
+  }
+  return false;
 }
-
-const MAX_FILE_DEPTH = 20;
 
 /** What the three kinds of lists share: reading patterns, and asking them in order. */
 abstract class MatchList implements AsyncDisposable {
   readonly parameter: string;
   protected readonly parentDomains: boolean;
-  readonly #patterns: readonly Pattern[];
+  readonly #patterns: PatternList;
   readonly #context: TableContext;
 
-  protected constructor(
-    parameter: string,
-    patterns: readonly Pattern[],
-    context: TableContext,
-    options: MatchListOptions,
-  ) {
+  protected constructor(parameter: string, patterns: PatternList, context: TableContext, options: MatchListOptions) {
     this.parameter = parameter;
     this.#patterns = patterns;
     this.#context = context;
@@ -62,20 +49,13 @@ abstract class MatchList implements AsyncDisposable {
   }
 
   get isEmpty(): boolean {
-    return this.#patterns.length === 0;
+    return this.#patterns.last.length === 0;
   }
 
   /** Asks the patterns in order; the first that holds says yes, or no where it is negated. */
-  protected search(holds: (pattern: Pattern) => MaybePromise<boolean>, from = 0): MaybePromise<boolean> {
-    for (let at = from; at < this.#patterns.length; at++) {
-      const pattern = this.#patterns[at]!;
-      const matched = holds(pattern);
-      if (matched instanceof Promise) {
-        return matched.then((found) => (found ? !pattern.negated : this.search(holds, at + 1)));
-      }
-      if (matched) return !pattern.negated;
-    }
-    return false;
+  protected search(holds: (pattern: Pattern) => MaybePromise<boolean>): MaybePromise<boolean> {
+    const patterns = this.#patterns.current();
+    return patterns instanceof Promise ? patterns.then((read) => ask(read, holds, 0)) : ask(patterns, holds, 0);
   }
 
   /** True where the table has the key. */
@@ -133,7 +113,7 @@ abstract class MatchList implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    for (const { table } of this.#patterns) await table?.close();
+    await this.#patterns.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,7 +129,12 @@ export class StringList extends MatchList {
     context: TableContext,
     options: MatchListOptions = {},
   ): Promise<StringList> {
-    return new StringList(parameter, await readPatterns(parameter, patterns, context, options), context, options);
+    return new StringList(
+      parameter,
+      await PatternList.open(parameter, patterns, context, options.flags),
+      context,
+      options,
+    );
   }
 
   /** Rejects with TableError on a temporary failure. */
@@ -167,7 +152,12 @@ export class DomainList extends MatchList {
     context: TableContext,
     options: MatchListOptions = {},
   ): Promise<DomainList> {
-    return new DomainList(parameter, await readPatterns(parameter, patterns, context, options), context, options);
+    return new DomainList(
+      parameter,
+      await PatternList.open(parameter, patterns, context, options.flags),
+      context,
+      options,
+    );
   }
 
   /** Rejects with TableError on a temporary failure. */
@@ -185,7 +175,12 @@ export class NamaddrList extends MatchList {
     context: TableContext,
     options: MatchListOptions = {},
   ): Promise<NamaddrList> {
-    return new NamaddrList(parameter, await readPatterns(parameter, patterns, context, options), context, options);
+    return new NamaddrList(
+      parameter,
+      await PatternList.open(parameter, patterns, context, options.flags),
+      context,
+      options,
+    );
   }
 
   /** Rejects with TableError on a temporary failure. The address is in its text form, without brackets. */
@@ -209,88 +204,4 @@ export class NamaddrList extends MatchList {
     if ('error' in address) return this.refuse(address.error);
     return bytes !== undefined && matchesCidr(bytes, address);
   }
-}
-
-/** Reads the patterns of a list, with those of the files that it names. */
-async function readPatterns(
-  parameter: string,
-  list: string,
-  context: TableContext,
-  options: MatchListOptions,
-): Promise<Pattern[]> {
-  const patterns: Pattern[] = [];
-  for (const { text, negated } of flatten(parameter, list, false, context, 0)) {
-    if (text.includes(':') && !text.startsWith('[')) {
-      const table = text.startsWith(NO_SUCH_FILE)
-        ? missingFile(text.slice(NO_SUCH_FILE.length), context, options.flags)
-        : await openTable(text, context, options.flags);
-      patterns.push({ text, negated, table });
-    } else patterns.push(plainPattern(caseFold(text), negated));
-  }
-  return patterns;
-}
-
-function plainPattern(text: string, negated: boolean): Pattern {
-  // Only `[…]`, a slash, or nothing but digits and dots can be meant for an address; all else is a name.
-  if (!/^\[|\/|^[\d.]+$/.test(text)) return { text, negated };
-  return { text, negated, address: parseCidr(text) };
-}
-
-interface ListItem {
-  readonly text: string;
-  readonly negated: boolean;
-}
-
-const NO_SUCH_FILE = 'non-existent:';
-
-/** The items of a list in order, those of `/file` in its place. */
-function* flatten(
-  parameter: string,
-  list: string,
-  negated: boolean,
-  context: TableContext,
-  depth: number,
-): Generator<ListItem> {
-  for (const item of splitOutsideBraces(list, COMMA_OR_BLANK)) {
-    if (item.startsWith('#')) {
-      context.warn(`${parameter}: #comment after other text is not allowed: ${item} ...`);
-      return;
-    }
-    const text = item.replace(/^!+/, '');
-    const opposite = negated !== ((item.length - text.length) % 2 === 1);
-    if (text === '') context.warn(`${parameter}: no pattern after '!'`);
-    else if (text.startsWith('/')) yield* fromFile(parameter, text, opposite, context, depth);
-    else yield { text, negated: opposite };
-  }
-}
-
-function* fromFile(
-  parameter: string,
-  path: string,
-  negated: boolean,
-  context: TableContext,
-  depth: number,
-): Generator<ListItem> {
-  let content: string | undefined;
-  if (depth < MAX_FILE_DEPTH) {
-    try {
-      content = decodeBytes(readFileSync(path));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        context.warn(`open file ${path}: ${systemErrorText(error)}`);
-    }
-  }
-  if (content === undefined) yield { text: NO_SUCH_FILE + path, negated };
-  else {
-    for (const line of logicalLines(content, path, context.warn)) {
-      yield* flatten(parameter, line.text, negated, context, depth + 1);
-    }
-  }
-}
-
-/** A list that names a file it cannot have must not answer as if the file were empty. */
-function missingFile(path: string, context: TableContext, flags?: TableFlags): Table {
-  const reason = `open file ${path}: No such file or directory`;
-  logError(context, reason);
-  return new UnavailableTable({ type: 'non-existent', name: path, context, flags: resolveFlags(flags) }, reason);
 }

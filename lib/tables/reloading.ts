@@ -90,6 +90,38 @@ export class ReloadingFile<T> {
   }
 }
 
+/** Several files that something was made of; looked at when somebody asks, at most twice a second. */
+export class WatchedFiles {
+  readonly #identities = new Map<string, string>();
+  #checkedAt = performance.now();
+
+  /** One more, as it is at present; it may be missing. */
+  add(path: string): void {
+    this.#identities.set(path, identityOrNothing(path));
+  }
+
+  /** True where one is not as it was; a file that is gone may be about to be replaced, and has not changed yet. */
+  areChanged(): boolean {
+    if (this.#identities.size === 0) return false;
+    const now = performance.now();
+    if (now - this.#checkedAt < CHECK_INTERVAL_MS) return false;
+    this.#checkedAt = now;
+    for (const [path, identity] of this.#identities) {
+      const present = identityOrNothing(path);
+      if (present !== '' && present !== identity) return true;
+    }
+    return false;
+  }
+}
+
+function identityOrNothing(path: string): string {
+  try {
+    return identityOf(statSync(path, { bigint: true }));
+  } catch {
+    return '';
+  }
+}
+
 /** The first file that exists. Throws as stat(2) does for the first of them where none exists. */
 function firstState(paths: readonly string[]): FileState {
   let missing: unknown;
