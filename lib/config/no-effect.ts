@@ -235,6 +235,11 @@ export const noEffect: readonly { readonly reason: string; readonly names: reado
     names: ['in_flow_delay'],
   },
   {
+    reason:
+      'Deferred mail is found by an index the moment its time is up; no scan of the deferred queue has to be waited for.',
+    names: ['queue_run_delay'],
+  },
+  {
     reason: 'Obsolete in Postfix itself: the scheduler shares its slots in another way.',
     names: ['qmgr_fudge_factor'],
   },

@@ -33,7 +33,7 @@ export interface SchedulerOptions extends AttemptOptions, Omit<ActiveQueueOption
 /** Milliseconds after which it is looked again whether outcomes can be written. */
 const UNWRITABLE_WAIT = 200;
 /** The longest time that a timer can be set for, in milliseconds. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;

@@ -17,7 +17,6 @@ export const QMGR_PARAMETERS = [
   'maximal_queue_lifetime',
   'bounce_queue_lifetime',
   'delay_warning_time',
-  'queue_run_delay',
   'default_destination_concurrency_limit',
   'default_destination_recipient_limit',
   'default_destination_concurrency_failed_cohort_limit',
@@ -80,7 +79,6 @@ export interface QmgrSettings {
   readonly bounceQueueLifetime: number;
   /** 0: no delay notices. */
   readonly delayWarningTime: number;
-  readonly queueRunDelayMs: number;
   readonly deferTransports: ReadonlySet<string>;
   readonly shards: number;
   readonly leaseSeconds: number;
@@ -102,7 +100,6 @@ export function qmgrSettings(configuration: Configuration): QmgrSettings {
     maximalQueueLifetime: configuration.seconds('maximal_queue_lifetime'),
     bounceQueueLifetime: configuration.seconds('bounce_queue_lifetime'),
     delayWarningTime: configuration.seconds('delay_warning_time'),
-    queueRunDelayMs: configuration.seconds('queue_run_delay') * 1000,
     deferTransports: new Set(configuration.list('defer_transports')),
     shards: configuration.integer('postfleet_shards'),
     leaseSeconds: configuration.seconds('postfleet_lease_time'),

@@ -65,7 +65,7 @@ export const queue: readonly ParameterRow[] = [
   ['qmgr_message_active_limit', 'int', '20000', '1..', '', 'qmgr', 'Maximum messages in the active queue.'],
   ['qmgr_message_recipient_limit', 'int', '20000', '1..', '', 'qmgr', 'Maximum recipients held in memory by the queue manager.'],
   ['qmgr_message_recipient_minimum', 'int', '10', '1..', '', 'qmgr', 'Recipients in memory for each message, at least.'],
-  ['queue_run_delay', 'time', '300s', '1..', '', 'qmgr', 'Interval between scans of the deferred queue.'],
+  ['queue_run_delay', 'time', '300s', '1..', '', '', 'Interval between scans of the deferred queue.'],
   ['relay_domains', 'string', '${{$compatibility_level} <level {2} ? {$mydestination} : {}}', '', '', 'postqueue trivial-rewrite', 'Domains this system relays mail for.'],
   ['requiretls_redact_dsn', 'nbool', 'yes', '', '', '', 'Leave the original out of notices about REQUIRETLS messages.'],
   ['rewrite_service_name', 'string', 'rewrite', '', '2.0', '', 'Service in master.cf that rewrites and resolves addresses.'],
