@@ -1,7 +1,7 @@
 /**
  * Whether there is room for more mail. Where the filesystem of the queue can be seen (one machine), its free space; and
- * everywhere the bounds of the incoming streams, of which a reserve is left for moves and notices. Looked at once a second
- * at most, and only while mail comes.
+ * everywhere the bounds of the incoming streams, of which a reserve is left for moves and notices. Looked at while mail
+ * comes, and for every message that comes while a disk has little left: a second's mail could fill it.
  *
  * Logs a warning when room runs out and a line when it is back.
  */
@@ -20,13 +20,19 @@ export interface SpaceOptions {
   readonly log: Log;
 }
 
+/** Milliseconds between two looks. */
 const INTERVAL = 1000;
+/** Octets of free disk above which a second's mail cannot fill it. */
+const PLENTY = 2 ** 31;
 /** Part of a bounded stream that is kept for what the queue itself writes. */
 const STREAM_RESERVE = 0.05;
 
 export class SpaceMonitor {
   readonly #options: SpaceOptions;
   #enough = true;
+  #scarce = false;
+  #streamsAt = 0;
+  #streamsEnough = true;
   #checkedAt = 0;
   #checking: Promise<void> | undefined;
 
@@ -36,9 +42,17 @@ export class SpaceMonitor {
 
   /** What was seen last; the first call, and one after a pause, wait for a look. */
   hasRoom(): boolean | Promise<boolean> {
+    if (this.#scarce) return this.#now();
     const age = Date.now() - this.#checkedAt;
     if (age > INTERVAL) this.#checking ??= this.#look().finally(() => (this.#checking = undefined));
     return age > 10 * INTERVAL && this.#checking !== undefined ? this.#checking.then(() => this.#enough) : this.#enough;
+  }
+
+  /** Looked at for this message. */
+  async #now(): Promise<boolean> {
+    this.#checking ??= this.#look().finally(() => (this.#checking = undefined));
+    await this.#checking;
+    return this.#enough;
   }
 
   async #look(): Promise<void> {
@@ -57,10 +71,21 @@ export class SpaceMonitor {
     if (path === undefined) return true;
     // A path that cannot be looked at says nothing of the space.
     const stats = await statfs(path).catch(() => undefined);
-    return stats === undefined || stats.bavail * stats.bsize > minimumFree;
+    if (stats === undefined) return true;
+    const free = stats.bavail * stats.bsize;
+    this.#scarce = free < PLENTY;
+    return free > minimumFree;
   }
 
   async #streamsHaveRoom(): Promise<boolean> {
+    if (Date.now() - this.#streamsAt >= INTERVAL) {
+      this.#streamsAt = Date.now();
+      this.#streamsEnough = await this.#askStreams();
+    }
+    return this.#streamsEnough;
+  }
+
+  async #askStreams(): Promise<boolean> {
     const { nats, shards } = this.#options;
     for (let shard = 0; shard < shards; shard++) {
       // A server that is away refuses mail by itself.

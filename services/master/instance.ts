@@ -6,7 +6,17 @@
  *   secret/          passwords, token    run/     sockets, instance.json, output of the stores
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { EX, FatalError } from '../../lib/util/errors.ts';
@@ -46,13 +56,10 @@ export class Instance {
     const hash = createHash('sha256').update(this.directory).digest('hex').slice(0, 12);
     this.socketDirectory = longest.length < SOCKET_PATH_LIMIT ? this.runDirectory : join(tmpdir(), `postfleet-${hash}`);
     try {
-      for (const path of [
-        this.directory,
-        this.path('secret'),
-        this.path('mail'),
-        this.runDirectory,
-        this.socketDirectory,
-      ])
+      mkdirSync(this.directory, { recursive: true });
+      // Node says of a directory that cannot be made in a read-only file system that there is none.
+      accessSync(this.directory, constants.W_OK);
+      for (const path of [this.path('secret'), this.path('mail'), this.runDirectory, this.socketDirectory])
         mkdirSync(path, { recursive: true });
       for (const path of [this.path('secret'), this.runDirectory, this.socketDirectory]) chmodSync(path, 0o700);
     } catch (error) {

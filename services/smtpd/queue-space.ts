@@ -1,15 +1,20 @@
 /**
  * Is there room for a message: message_size_limit for what the client says its size is, and queue_minfree (with one and a
- * half times message_size_limit, as qmgr and cleanup need room too) for the disk under queue_directory. The disk is asked
- * at most once a second.
+ * half times message_size_limit, as qmgr and cleanup need room too) for the disk under queue_directory. Where there is
+ * plenty, the disk is asked once a second at most; where there is not, for every few messages, or they would fill it in
+ * between.
  */
 import { statfs } from 'node:fs/promises';
 import type { SmtpdContext } from './context.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 
+/** Milliseconds for which the free space is remembered: where there is plenty, and where there is not. */
 const LIFETIME = 1000;
+const SHORT_LIFETIME = 20;
+/** More bytes than come within a second. */
+const PLENTY = 2 ** 31;
 
-/** Free bytes of a file system, remembered for a second. */
+/** Free bytes of a file system. */
 export class FreeSpace {
   readonly #directory: string;
   #at = 0;
@@ -20,7 +25,8 @@ export class FreeSpace {
   }
 
   bytes(): MaybePromise<number> {
-    return Date.now() - this.#at < LIFETIME ? this.#free : this.#ask();
+    const lifetime = this.#free > PLENTY ? LIFETIME : SHORT_LIFETIME;
+    return Date.now() - this.#at < lifetime ? this.#free : this.#ask();
   }
 
   async #ask(): Promise<number> {

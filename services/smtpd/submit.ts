@@ -78,7 +78,7 @@ export function replyToSubmit(reply: SubmitReply, queueId: string): string {
     case SubmitStatus.TOO_LARGE:
       return '552 5.3.4 Error: message file too big';
     case SubmitStatus.TOO_MANY_HOPS:
-      return other(554, '5.4.0', 'Error: too many hops');
+      return '554 5.4.0 Error: too many hops';
     case SubmitStatus.CONTENT_REFUSED: {
       const temporary = reply.enhancedStatus.startsWith('4');
       return other(temporary ? 450 : 550, '5.7.1', 'Error: message content rejected');

@@ -2,7 +2,7 @@
  * A whole instance for tests, started as its users start it, in either shape, with stores and state of its own, and a next
  * hop (nodemailer's smtp-server) that keeps what it is sent.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -58,6 +58,25 @@ export interface TestInstance extends AsyncDisposable {
   ): Promise<string>;
   /** Ends it in order, keeping the state. */
   stop(): Promise<void>;
+}
+
+/** Resident megabytes of an instance's processes, by pid. */
+export function residents(instance: number): Map<number, number> {
+  const children = spawnSync('ps', ['-o', 'pid=', '--ppid', String(instance)], { encoding: 'utf8' }).stdout;
+  const pids = [instance, ...children.split('\n').map(Number)];
+  return new Map(
+    pids
+      .filter((pid) => pid > 0)
+      .flatMap((pid) => {
+        try {
+          const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+          return [[pid, Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024] as const];
+        } catch {
+          // It has ended meanwhile.
+          return [];
+        }
+      }),
+  );
 }
 
 export async function until<T>(

@@ -1,12 +1,19 @@
 /** Large messages, long lines and a store that is away, against a whole instance. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { converse, type NextHop, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+import {
+  converse,
+  type NextHop,
+  residents,
+  startInstance,
+  startNextHop,
+  type TestInstance,
+  until,
+} from './instance.ts';
 
 let hop: NextHop;
 let instance: TestInstance;
@@ -30,24 +37,6 @@ after(async () => {
   await hop?.[Symbol.asyncDispose]();
 });
 
-/** Resident megabytes of the instance's processes, by pid. */
-function residents(): Map<number, number> {
-  const pids = [
-    instance.pid,
-    ...execFileSync('ps', ['-o', 'pid=', '--ppid', String(instance.pid)], { encoding: 'utf8' })
-      .split('\n')
-      .map(Number),
-  ];
-  return new Map(
-    pids
-      .filter((pid) => pid > 0)
-      .map((pid) => {
-        const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-        return [pid, Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024];
-      }),
-  );
-}
-
 const envelope = [
   'EHLO test\r\n',
   'MAIL FROM:<a@example.org> BODY=8BITMIME\r\n',
@@ -60,10 +49,10 @@ test('a message of 50 MB passes byte for byte and adds at most 100 MB to any pro
   const block = Buffer.concat(Array.from({ length: 1000 }, () => Buffer.concat([line, Buffer.from('\r\n')])));
   const blocks = Math.ceil(50_000_000 / block.length);
   const sent = createHash('sha256');
-  const before = residents();
+  const before = residents(instance.pid);
   const most = new Map<number, number>();
   const watcher = setInterval(() => {
-    for (const [pid, size] of residents()) most.set(pid, Math.max(most.get(pid) ?? 0, size));
+    for (const [pid, size] of residents(instance.pid)) most.set(pid, Math.max(most.get(pid) ?? 0, size));
   }, 200);
   // The next hop of the test holds the message itself, but in the test's process.
   const socket = connect({ host: '127.0.0.1', port: instance.port });
