@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = join(import.meta.dirname, '../..');
-const CONFIGURATION = process.env.KUBECONFIG ?? join(ROOT, process.env.VAR ?? 'var/cluster', 'admin.kubeconfig');
+/** The kubeconfig of the cluster under test. */
+export const CONFIGURATION = process.env.KUBECONFIG ?? join(ROOT, process.env.VAR ?? 'var/cluster', 'admin.kubeconfig');
 
 export interface Pod {
   readonly name: string;
@@ -39,6 +40,11 @@ export class Kubectl {
     const code = await promise;
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${Buffer.concat(errors).toString().trim()}`);
     return Buffer.concat(printed).toString();
+  }
+
+  /** Runs a program in the first container of the object ("deployment/mail-virtual"); resolves to what it printed. */
+  exec(object: string, command: readonly string[]): Promise<string> {
+    return this.run(['exec', object, '--', ...command]);
   }
 
   /** Applies a file of manifests/, with its ${names} replaced. */

@@ -6,12 +6,11 @@
  * messages per second.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { promisify } from 'node:util';
 import { Kubectl, until } from './kubectl.ts';
+import { withTroubles } from './troubles.ts';
+import { freeVolumes } from './volumes.ts';
 
 const NAMESPACE = 'postfleet-thin';
 const RATE = Number(process.env.POSTFLEET_THIN_RATE ?? 50);
@@ -89,22 +88,9 @@ async function counts(path: '/counts' | '/stop' = '/counts'): Promise<Counts> {
   return JSON.parse(await kubectl.get('load', path)) as Counts;
 }
 
-/** What somebody who reads of a failure wants to see next. */
-async function showTroubles(t: TestContext): Promise<void> {
-  t.diagnostic(await kubectl.run(['get', 'pods', '--output', 'wide']));
-  for (const pod of lines(await kubectl.run(['get', 'pods', '--output', 'name']))) {
-    const log = await kubectl.run(['logs', pod, '--tail', '200']).catch(String);
-    const remarkable = lines(log).filter((line) => /warning|error|fatal|panic/i.test(line));
-    if (remarkable.length > 0) t.diagnostic(`${pod}:\n${remarkable.slice(-8).join('\n')}`);
-  }
-}
-
 before(async () => {
   await removeNamespace();
-  // Claims of an earlier run have let go of their volumes; the cluster of `make cluster` makes them usable again.
-  if (process.env.KUBECONFIG === undefined) {
-    await promisify(execFile)('bash', [join(import.meta.dirname, 'volumes.sh')]);
-  }
+  await freeVolumes();
   await kubectl.run(['create', 'namespace', NAMESPACE]);
   await deployStores();
   await deployServices();
@@ -159,17 +145,8 @@ async function deleteOneOfEach(t: TestContext, how: readonly string[]): Promise<
   assert.ok(accepted > RATE * KILLS.length, 'too little mail to have met every deletion');
 }
 
-async function withTroubles(t: TestContext, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    await showTroubles(t);
-    throw error;
-  }
-}
-
 test('mail answered with 250 arrives while one pod of each kind is told to end', (t) =>
-  withTroubles(t, () => deleteOneOfEach(t, [])));
+  withTroubles(t, kubectl, () => deleteOneOfEach(t, [])));
 
 test('mail answered with 250 arrives while one pod of each kind is killed', (t) =>
-  withTroubles(t, () => deleteOneOfEach(t, ['--force', '--grace-period=0'])));
+  withTroubles(t, kubectl, () => deleteOneOfEach(t, ['--force', '--grace-period=0'])));

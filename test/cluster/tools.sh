@@ -10,7 +10,7 @@
 source "$(dirname "$0")/settings.sh"
 
 packages=(containerd runc containernetworking-plugins buildah nftables conntrack iptables etcd-server mmdebstrap
-  iproute2 openssl kmod)
+  iproute2 openssl kmod swaks)
 
 install_packages() {
   local missing=()
