@@ -1,0 +1,325 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkMailServer, type Problem } from './check.ts';
+
+const GOOD = {
+  mainCf: { myhostname: 'mail.example.test', mydestination: '' },
+  nats: { url: 'nats://nats:4222', monitorUrl: 'http://nats:8222' },
+  postgres: { secretRef: { name: 'postgres' } },
+};
+
+const CLUSTER = { clusterNetworks: ['10.244.0.0/24', '192.0.2.10'] };
+
+function resource(spec: object, name = 'mail'): object {
+  return { apiVersion: 'postfleet.dev/v1alpha1', kind: 'MailServer', metadata: { name }, spec };
+}
+
+const text = ({ severity, field, text: what }: Problem): string => `${severity} ${field}: ${what}`;
+
+function problems(spec: object, name?: string): string[] {
+  return checkMailServer(resource({ ...GOOD, ...spec }, name), CLUSTER).problems.map(text);
+}
+
+test('a small MailServer is in order, and comes to a fleet', () => {
+  const { problems: found, checked } = checkMailServer(resource(GOOD), CLUSTER);
+  assert.deepEqual(found, []);
+  assert.ok(checked);
+  assert.match(checked.mainCf, /^myhostname = mail\.example\.test$/m);
+  assert.match(checked.masterCf, /^smtp inet n - n - - smtpd$/m);
+  const names = checked.fleet.processes.map(({ name, services }) =>
+    [name, ...services.slice(1).map((guest) => guest.name)].join('+'),
+  );
+  assert.deepEqual(names, [
+    'smtpd',
+    'pickup',
+    'cleanup',
+    'qmgr',
+    'rewrite',
+    'bounce+defer+trace',
+    'smtp+relay+lmtp',
+    'showq+flush',
+    'error+retry+discard',
+    'local',
+    'virtual',
+    'anvil',
+  ]);
+});
+
+test('every pod of a service that says nothing else is one of spec.replicas, where several make sense', () => {
+  const { checked } = checkMailServer(resource({ ...GOOD, replicas: 3, mailStorage: { size: '1Gi' } }), CLUSTER);
+  const replicas = Object.fromEntries(checked!.fleet.processes.map((process) => [process.name, process.replicas]));
+  assert.deepEqual([replicas.smtpd, replicas.qmgr, replicas.anvil, replicas.local, replicas.virtual], [3, 3, 1, 1, 1]);
+});
+
+const main = (settings: object): object => ({ mainCf: { ...GOOD.mainCf, ...settings } });
+
+const wrong: readonly [situation: string, spec: object, expected: RegExp, name?: string][] = [
+  ['no myhostname', { mainCf: {} }, /^error spec\.mainCf: set myhostname/],
+  [
+    'a parameter that is no text',
+    main({ smtpd_timeout: 300 }),
+    /^error spec\.mainCf\.smtpd_timeout: .*expected string/,
+  ],
+  [
+    'a time without sense',
+    main({ smtpd_timeout: '3q' }),
+    /^error spec\.mainCf\.smtpd_timeout: main\.cf, line \d+: smtpd_timeout = 3q: .*expected/,
+  ],
+  [
+    'a number out of range',
+    main({ smtp_connect_timeout: '-1' }),
+    /^error spec\.mainCf\.smtp_connect_timeout: main\.cf, line \d+/,
+  ],
+  [
+    'a number that is none',
+    main({ default_process_limit: 'many' }),
+    /^error spec\.mainCf\.default_process_limit: main\.cf, line \d+/,
+  ],
+  [
+    'yes or no that is neither',
+    main({ smtpd_helo_required: 'perhaps' }),
+    /^error spec\.mainCf\.smtpd_helo_required: main\.cf, line \d+/,
+  ],
+  [
+    'an expression that does not close',
+    main({ smtpd_banner: '${mail_name' }),
+    /^error spec\.mainCf\.smtpd_banner: main\.cf, line \d+/,
+  ],
+  [
+    'a parameter name with a blank',
+    main({ 'smtpd timeout': '3s' }),
+    /^error spec\.mainCf\.smtpd timeout: .*expected a parameter name/,
+  ],
+  ['a parameter name with a line break', main({ 'a\nb': '3s' }), /expected a parameter name/],
+  [
+    'a misspelt parameter',
+    main({ smtpd_tiemout: '3s' }),
+    /^warning spec\.mainCf\.smtpd_tiemout: main\.cf, line \d+: unused parameter/,
+  ],
+  [
+    'a reference to a name that nobody sets',
+    main({ smtpd_banner: '$nobody' }),
+    /^warning spec\.mainCf\.smtpd_banner: main\.cf, line \d+: undefined parameter: nobody/,
+  ],
+  [
+    'a parameter without effect here',
+    main({ biff: 'yes' }),
+    /^notice spec\.mainCf\.biff: main\.cf, line \d+: biff has no effect here/,
+  ],
+  [
+    'the address of NATS in main.cf',
+    main({ postfleet_nats_url: 'nats://x' }),
+    /^error spec\.mainCf: postfleet_nats_url is set by spec\.nats/,
+  ],
+  [
+    'the port map in main.cf',
+    main({ postfleet_port_map: 'smtp=26' }),
+    /^error spec\.mainCf: postfleet_port_map is set by the operator/,
+  ],
+  [
+    'two addresses of NATS',
+    { nats: { url: 'nats://x', secretRef: { name: 'x' } } },
+    /^error spec\.nats: give exactly one/,
+  ],
+  ['no address of Postgres', { postgres: {} }, /^error spec\.postgres: give exactly one/],
+  ['no NATS at all', { nats: undefined }, /^error spec\.nats: /],
+  ['no shard', { nats: { url: 'nats://x', shards: 0 } }, /^error spec\.nats\.shards: /],
+  ['two copies of a stream', { nats: { url: 'nats://x', replicas: 2 } }, /^error spec\.nats\.replicas: /],
+  ['a name that is no DNS label', {}, /^error metadata\.name: the name must be a DNS label/, 'Mail_1'],
+  ['a name that is too long', {}, /^error metadata\.name: /, 'm'.repeat(31)],
+  [
+    'an entry of master.cf without a command',
+    { masterCf: [{ service: 'new', type: 'unix' }] },
+    /^error spec\.masterCf\[0\] \(new\/unix\): command is missing/,
+  ],
+  [
+    'an entry that is taken out and was never there',
+    { masterCf: [{ service: 'new', type: 'unix', enabled: false }] },
+    /^error spec\.masterCf\[0\] \(new\/unix\): enabled is false/,
+  ],
+  [
+    'a daemon that there is not',
+    { masterCf: [{ service: 'new', type: 'unix', command: 'nosuchd' }] },
+    /^warning spec\.masterCf\[0\] \(new\/unix\): there is no daemon "nosuchd"/,
+  ],
+  [
+    'a daemon that is not needed',
+    { masterCf: [{ service: 'tlsmgr', type: 'unix', command: 'tlsmgr' }] },
+    /^notice spec\.masterCf\[0\] \(tlsmgr\/unix\): tlsmgr is not needed/,
+  ],
+  [
+    'a type that there is not',
+    { masterCf: [{ service: 'new', type: 'tcp', command: 'smtpd' }] },
+    /^error spec\.masterCf\[0\]\.type: /,
+  ],
+  [
+    'a process limit without sense',
+    { masterCf: [{ service: 'smtp', type: 'unix', maxproc: 'all' }] },
+    /^error spec\.masterCf\[0\]\.maxproc: /,
+  ],
+  [
+    'a setting of an entry without sense',
+    { masterCf: [{ service: 'smtp', type: 'inet', options: { smtpd_timeout: 'soon' } }] },
+    /^error spec\.masterCf\[0\] \(smtp\/inet\): master\.cf, line 1: -o smtpd_timeout=soon/,
+  ],
+  [
+    'an inet entry with an address',
+    { masterCf: [{ service: '127.0.0.1:10025', type: 'inet', command: 'smtpd' }] },
+    /^error spec\.masterCf\[0\] .*expected a port number/,
+  ],
+  [
+    'smtpd that is called by name',
+    { masterCf: [{ service: 'smtpd', type: 'unix', command: 'smtpd' }] },
+    /^error spec\.masterCf\[0\] .*smtpd listens for clients/,
+  ],
+  [
+    'a transport whose name is no DNS name',
+    { masterCf: [{ service: 'To_Amavis', type: 'unix', command: 'smtp' }] },
+    /^error spec\.masterCf\[0\] .*becomes a DNS name/,
+  ],
+  [
+    'settings of a service that there is not',
+    { services: { nosuch: { replicas: 1 } } },
+    /^error spec\.services\.nosuch: master\.cf has no such service; expected one of smtpd/,
+  ],
+  [
+    'replicas beside an autoscaler',
+    { services: { smtpd: { replicas: 1, autoscaling: { maxReplicas: 3 } } } },
+    /^error spec\.services\.smtpd: give either replicas or autoscaling/,
+  ],
+  [
+    'an autoscaler from more to less',
+    { services: { smtpd: { autoscaling: { minReplicas: 4, maxReplicas: 3 } } } },
+    /^error spec\.services\.smtpd\.autoscaling: minReplicas must not be more/,
+  ],
+  [
+    'a service that is placed with itself',
+    { services: { smtp: { placement: { with: 'smtp' } } } },
+    /^error spec\.services\.smtp\.placement\.with: "smtp": expected another service/,
+  ],
+  [
+    'a service that is placed with a guest',
+    { services: { anvil: { placement: { with: 'trace' } } } },
+    /^error spec\.services\.anvil\.placement\.with: "trace" is itself placed/,
+  ],
+  [
+    'two that answer the same calls with other settings',
+    {
+      masterCf: [{ service: 'pre-cleanup', type: 'unix', command: 'cleanup', options: { header_checks: '' } }],
+      services: { 'pre-cleanup': { placement: { with: 'cleanup' } } },
+    },
+    /^error spec\.services\.pre-cleanup\.placement\.with: "cleanup" answers the same calls/,
+  ],
+  [
+    'a table that is read and not given',
+    main({ virtual_alias_maps: 'hash:/etc/postfix/virtual' }),
+    /^error spec\.mainCf\.virtual_alias_maps: hash:\/etc\/postfix\/virtual: there is no spec\.tables\.virtual/,
+  ],
+  [
+    'a table behind proxy: that is not given',
+    main({ virtual_alias_maps: 'proxy:lmdb:$config_directory/virtual' }),
+    /there is no spec\.tables\.virtual/,
+  ],
+  [
+    'rows where a file is read',
+    { ...main({ header_checks: 'regexp:/etc/postfix/checks' }), tables: { checks: { inline: '/x/ DUNNO' } } },
+    /^error spec\.tables\.checks\.format: header_checks reads it as regexp: expected file/,
+  ],
+  [
+    'a file where rows are read',
+    {
+      ...main({ virtual_alias_maps: 'hash:/etc/postfix/virtual' }),
+      tables: { virtual: { format: 'file', inline: 'a b' } },
+    },
+    /^error spec\.tables\.virtual\.format: virtual_alias_maps reads it as hash: expected postmap or aliases/,
+  ],
+  [
+    'a table with two sources',
+    { tables: { virtual: { inline: 'a b', secret: { name: 'x', key: 'y' } } } },
+    /^error spec\.tables\.virtual: give exactly one of inline/,
+  ],
+  ['a table without a source', { tables: { virtual: {} } }, /^error spec\.tables\.virtual: give exactly one of inline/],
+  [
+    'a table by the name of main.cf',
+    { tables: { 'main.cf': { inline: 'a b' } } },
+    /^error spec\.tables\.main\.cf: expected a file name/,
+  ],
+  [
+    'a table whose name leads elsewhere',
+    { tables: { '../x': { inline: 'a b' } } },
+    /^error spec\.tables\.\.\.\/x: expected a file name/,
+  ],
+  [
+    'a port of a service that does not listen',
+    { ingress: { ports: [{ service: 'submission', port: 587 }] } },
+    /^error spec\.ingress\.ports\[port=587\]\.service: "submission": master\.cf has no such inet entry; expected one of smtp/,
+  ],
+  [
+    'a port that there is not',
+    { ingress: { ports: [{ service: 'smtp', port: 70_000 }] } },
+    /^error spec\.ingress\.ports\[0\]\.port: /,
+  ],
+  [
+    'an open relay behind source NAT',
+    { ...main({ mynetworks: '10.0.0.0/8' }), ingress: { type: 'LoadBalancer', trafficPolicy: 'Cluster' } },
+    /^error spec\.mainCf\.mynetworks: open relay: 10\.0\.0\.0\/8 holds 10\.244\.0\.0\/24 of the cluster/,
+  ],
+  [
+    'mailboxes without storage',
+    main({ mydestination: '$myhostname' }),
+    /^warning spec\.mailStorage: main\.cf delivers to mailboxes/,
+  ],
+  [
+    'storage of two kinds',
+    { mailStorage: { claimName: 'x', size: '1Gi' } },
+    /^error spec\.mailStorage: give exactly one of claimName and size/,
+  ],
+  ['a deletion policy that there is not', { deletionPolicy: 'Keep' }, /^error spec\.deletionPolicy: /],
+];
+for (const [situation, spec, expected, name] of wrong) {
+  test(`${situation} is named`, () => {
+    const found = problems(spec, name);
+    assert.ok(
+      found.some((line) => expected.test(line)),
+      `none of these matches ${expected}:\n${found.join('\n')}`,
+    );
+  });
+}
+
+test('an object of another kind is named', () => {
+  const { problems: found } = checkMailServer({ apiVersion: 'v1', kind: 'Secret' });
+  assert.match(
+    found.map(text).join(),
+    /^error kind: expected apiVersion postfleet\.dev\/v1alpha1 and kind MailServer, found v1 and Secret$/,
+  );
+});
+
+test('the same network is a warning where the cluster is not known', () => {
+  const spec = {
+    ...GOOD,
+    ...main({ mynetworks: '10.0.0.0/8' }),
+    ingress: { type: 'NodePort', trafficPolicy: 'Cluster' },
+  };
+  const { problems: found, checked } = checkMailServer(resource(spec));
+  assert.match(found.map(text).join(), /^warning spec\.mainCf\.mynetworks: 10\.0\.0\.0\/8 may hold nodes or pods/);
+  assert.ok(checked);
+});
+
+test('values with line breaks and comment signs stay one parameter', () => {
+  const { checked } = checkMailServer(
+    resource({ ...GOOD, ...main({ mynetworks: '127.0.0.0/8\n  # no comment\n10.1.0.0/16' }) }),
+    CLUSTER,
+  );
+  assert.equal(checked!.configuration.text('mynetworks'), '127.0.0.0/8 # no comment 10.1.0.0/16');
+});
+
+test('a setting of one entry keeps the columns of the built-in one', () => {
+  const { checked } = checkMailServer(
+    resource({
+      ...GOOD,
+      masterCf: [{ service: 'smtp', type: 'inet', options: { smtpd_banner: 'hello $myhostname' } }],
+    }),
+    CLUSTER,
+  );
+  assert.match(checked!.masterCf, /^smtp inet n - n - - smtpd -o \{ smtpd_banner = hello \$myhostname \}$/m);
+});
