@@ -10,7 +10,7 @@ import type { MasterEntry } from '../config/master-cf.ts';
 import { Configuration } from '../config/settings.ts';
 import { FatalError } from '../util/errors.ts';
 import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
-import { type Fleet, type FleetProblem, fleetProcesses, fleetServices, portMap, portOf } from './fleet.ts';
+import { type Fleet, type FleetProblem, fleetProcesses, fleetServices, portOf } from './fleet.ts';
 import { type MainLine, mainLines } from './main-cf.ts';
 import { type MasterLine, masterLines } from './master-cf.ts';
 import { openRelay } from './open-relay.ts';
@@ -312,13 +312,12 @@ function storageProblems(spec: MailServerSpec, configuration: Configuration): Pr
 }
 
 /** Environment of every pod that follows from the fleet: values of own parameters. */
-export function fleetParameters({ spec, fleet }: Pick<Checked, 'spec' | 'fleet'>): Map<string, string> {
+export function fleetParameters({ spec }: Pick<Checked, 'spec'>): Map<string, string> {
   return new Map([
     ['postfleet_shards', String(spec.nats.shards)],
     ['postfleet_stream_bytes', String(spec.nats.streamBytes)],
     ['postfleet_nats_monitor_url', spec.nats.monitorUrl ?? ''],
     ['postfleet_weak_durability', spec.durability.allowWeak ? 'yes' : 'no'],
-    ['postfleet_port_map', portMap(fleet.services)],
     ...(spec.mainCf.postfleet_mailbox_owner === undefined ? [['postfleet_mailbox_owner', 'self'] as const] : []),
   ]);
 }

@@ -19,7 +19,7 @@ import type {
 } from '@kubernetes/client-node';
 import { RESTART_PARAMETERS } from '../../lib/config/reload.ts';
 import { CONFIG_DIRECTORY, fleetParameters, MAIL_DIRECTORY } from '../../lib/mailserver/check.ts';
-import type { FleetProcess } from '../../lib/mailserver/fleet.ts';
+import { type FleetProcess, portMap } from '../../lib/mailserver/fleet.ts';
 import { contentHash } from './hash.ts';
 import {
   answersCalls,
@@ -152,6 +152,7 @@ function container(input: PlanInput, process: FleetProcess, mounts: V1VolumeMoun
     args: containerArguments(process),
     env: byName([
       ...environment(input),
+      ...(inet.length === 0 ? [] : [{ name: 'POSTFLEET_PORT_MAP', value: portMap(process.services) }]),
       { name: 'POSTFLEET_SHUTDOWN_GRACE', value: `${process.graceSeconds}s` },
       ...((process.spec.extraEnv ?? []) as unknown as V1EnvVar[]),
     ]),
