@@ -73,6 +73,10 @@ generate: install ## make lib/clients/generated from proto/
 generate-check: install ## fail where generated files differ from their sources
 	@tools/generate-check
 
+.PHONY: docs
+docs: install ## write docs/man and docs/parameters.md from the sources
+	@node tools/parameter-readers.ts && node tools/parameters-page.ts && node tools/man-pages.ts
+
 .PHONY: conformance
 conformance: install ## run Postfix's own cases, where they lie beside the checkout
 	@tools/conformance $(FAMILY)

@@ -5,7 +5,8 @@
  * Also says where another user of the machine could read secrets of the instance (--var, else POSTFLEET_VAR) or change its
  * configuration.
  *
- * Ends with 78 (EX_CONFIG) where services would not start with this configuration. @see postfix(1), check
+ * Ends with 78 (EX_CONFIG) where services would not start with this configuration.
+ * @see postfix(1)
  */
 import { parseArgs } from 'node:util';
 import { checkConfiguration } from '../../lib/config/check.ts';

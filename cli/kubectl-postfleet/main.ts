@@ -6,6 +6,7 @@
  *
  * Ends with 64 for a wrong command line, 69 where the cluster or the MailServer is not to be had, else with the status of
  * the command. What went wrong is one line on standard error.
+ * @synopsis kubectl postfleet [-n namespace] [-m mailserver] command [argument …]
  */
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import { ReaderGone, writeTo } from '../../lib/util/write-stream.ts';

@@ -1,6 +1,7 @@
 /**
  * mailq(1): shows the queue, as `postqueue -p` does. Takes Sendmail's -C for the configuration directory, and lets its
  * other options pass, as scripts give them.
+ * @synopsis mailq [-C config_dir] [option …]
  */
 import { type CommandStreams, type ConnectQueue, connectQueue } from '../../lib/command/queue-client.ts';
 import { main as postqueue } from '../postqueue/main.ts';

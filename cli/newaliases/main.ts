@@ -1,5 +1,6 @@
 /**
  * newaliases: builds the alias databases that alias_database lists, as `postalias` does for each.
+ * @synopsis newaliases [-c config_dir]
  * @see newaliases(1)
  */
 import { readEnvironment } from '../../lib/config/environment.ts';

@@ -2,6 +2,7 @@
  * postalias: builds alias databases from their sources, changes, queries and lists them.
  *
  * Side effects: `source.index` beside the source, or rows in Postgres where postfleet_postgres_url is set.
+ * @synopsis postalias [-fhinNoprsuvw] [-c config_dir] [-d key] [-q key] [file_type:]file …
  * @see postalias(1)
  */
 import { aliasEntries } from '../../lib/tables/alias-source.ts';

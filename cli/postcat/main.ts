@@ -6,6 +6,7 @@
  *
  * Known limits: messages are not files here, so there is nothing to show without -q, and -d, -o, -r and -s, which are
  * about records in files, are refused. Recipients that are done are shown too: the envelope is as it was accepted.
+ * @synopsis postcat [-behqv] [-c config_dir] queue_id …
  * @see postcat(1)
  */
 import { Envelope, type Queue, type ReadPart } from '../../lib/clients/protocols.ts';

@@ -5,6 +5,8 @@
  *
  * Reads main.cf and master.cf of the directory given with -c, else of MAIL_CONFIG. Edits replace a file as a whole.
  * Ends with 1 after an error, which it writes to standard error as `postconf: fatal: …`.
+ * @synopsis postconf [-c config_dir] [option …] [name[=value] …]
+ * @synopsis postconf [-c config_dir] -M | -F | -P [option …] [service[/type[/…]][=value] …]
  * @see postconf(1)
  */
 import { moreAboutDeprecation } from '../../lib/config/deprecated.ts';

@@ -5,10 +5,10 @@
  *
  * Whose message it is says the operating system, not the input: login name and user id are those of the caller.
  *
- *   postdrop [-rv] [-c config_dir]
- *
  * Ends with 0 when the message is on disk, and says nothing; else with a status of sysexits(3) and one line on standard
  * error. Input that ends early, or makes no sense, is EX_DATAERR, and nothing is kept.
+ * @synopsis postdrop [-rv] [-c config_dir]
+ * @see postdrop(1)
  */
 import { parseArgs } from 'node:util';
 import { readEnvironment } from '../../lib/config/environment.ts';

@@ -6,6 +6,7 @@
  * cannot be reached, or the command line is wrong.
  *
  * Known limits: there are no queue files to look at while the mail system is down.
+ * @synopsis postqueue [-v] [-c config_dir] -p | -j | -f | -i queue_id | -s site
  * @see postqueue(1)
  */
 import { type Queue, Unavailable } from '../../lib/clients/protocols.ts';

@@ -9,6 +9,7 @@
  * Known limits: -e and -f are refused. -p, -s and -S repair queue directories; there are none, so they do nothing. A
  * requeued message goes straight to cleanup(8), not by way of MAILDROP. Whoever may read the token of the instance may use
  * it.
+ * @synopsis postsuper [-psSv] [-c config_dir] [-d queue_id] [-h queue_id] [-H queue_id] [-r queue_id] [queue …]
  * @see postsuper(1)
  */
 import { createInterface } from 'node:readline';

@@ -9,6 +9,8 @@
  *
  * Known limits: -bd is refused (`postfleet start` is what it means); -bs is a session with the smtpd of this host; no
  * set-group-id helper is involved: whoever may reach NATS may submit.
+ * @synopsis sendmail [option …] [recipient …]
+ * @synopsis sendmail -bp | -bs | -bv recipient … | -bi | -q[Iqueue_id|Rsite]
  */
 import { readEnvironment } from '../../lib/config/environment.ts';
 import { Configuration } from '../../lib/config/settings.ts';

@@ -18,6 +18,7 @@ relayhost = [127.0.0.1]:${hop.port}
 virtual_mailbox_domains = boxes.example
 virtual_mailbox_base = $postfleet_state_directory/mail
 virtual_mailbox_maps = inline:{ {sender@boxes.example = boxes.example/sender/} }
+fast_flush_domains = example.net
 minimal_backoff_time = 3600s
 maximal_backoff_time = 3600s
 smtp_tls_security_level = none`;
@@ -120,4 +121,96 @@ test('a queue id that is not there is said to be so', async () => {
     await instance.command('postcat', ['-q', '4Nonexistent0zAAAAAAAAAA'], { statuses: [1, 66, 69] }),
     /4Nonexistent0zAAAAAAAAAA/,
   );
+});
+
+test('a message on hold is not tried until it is released', async () => {
+  hop.recipientReply = 450;
+  const id = await send('held@example.com', 'held back');
+  await instance.logged(new RegExp(`${id}: to=.*status=deferred`));
+  await until('the message in the queue', async () => (await queue()).includes(id));
+  assert.match(
+    await instance.command('postsuper', ['-h', id]),
+    new RegExp(`${id}: placed on hold\\n.*Placed on hold: 1 `),
+  );
+  assert.match(await queue(), new RegExp(`^${id}!`, 'm'));
+  hop.recipientReply = 250;
+  await instance.command('postqueue', ['-f']);
+  await instance.command('postqueue', ['-i', id]);
+  const other = await send('free@example.com', 'passes by');
+  await hop.message('body of passes by');
+  await instance.logged(new RegExp(`${other}: removed`));
+  assert.ok(!hop.received.some(({ content }) => content.includes('body of held back')));
+  assert.match(await instance.command('postsuper', ['-H', 'ALL']), /Released from hold: 1 message\n/);
+  await hop.message('body of held back');
+});
+
+test('a message that is requeued goes out under another id, once, and its old one is gone', async () => {
+  hop.recipientReply = 450;
+  const id = await send('again@example.net', 'once more');
+  await instance.logged(new RegExp(`${id}: to=.*status=deferred`));
+  await until('the message in the queue', async () => (await queue()).includes(id));
+  hop.recipientReply = 250;
+  assert.match(await instance.command('postsuper', ['-r', id]), new RegExp(`${id}: requeued\\n.*Requeued: 1 `));
+  await hop.message('body of once more');
+  await until('an empty queue', async () => (await queue()).includes('Mail queue is empty'));
+  assert.equal(hop.received.filter(({ content }) => content.includes('body of once more')).length, 1);
+  assert.doesNotMatch(instance.log(), new RegExp(`${id}: .*status=sent`));
+});
+
+test('mail for one site goes out at its request', async () => {
+  hop.recipientReply = 450;
+  const [wanted, other] = [await send('a@example.net', 'for the site'), await send('a@example.com', 'for another')];
+  for (const id of [wanted, other]) await instance.logged(new RegExp(`${id}: to=.*status=deferred`));
+  await until(
+    'both in the queue',
+    async () => [wanted, other].every((id) => instance.log().includes(id)) && (await queue()).includes(other),
+  );
+  hop.recipientReply = 250;
+  await instance.command('postqueue', ['-s', 'example.net']);
+  await hop.message('body of for the site');
+  assert.ok((await queue()).includes(other));
+  assert.match(
+    await instance.command('postqueue', ['-s', 'elsewhere.example'], { statuses: [69] }),
+    /^postqueue: fatal: Flush service is not configured for destination "elsewhere\.example"$/m,
+  );
+  assert.match(await instance.command('postsuper', ['-d', 'ALL']), /Deleted: 1 message\n/);
+  assert.match(await queue(), /Mail queue is empty/);
+});
+
+/** The report in the sender's mailbox that has this text. */
+function report(text: string): Promise<string> {
+  return until(`a report with ${text}`, () => {
+    const folder = join(directory, 'var/mail/boxes.example/sender/new');
+    try {
+      return readdirSync(folder)
+        .map((name) => readFileSync(join(folder, name), 'utf8'))
+        .find((mail) => mail.includes('Subject: Mail Delivery Status Report') && mail.includes(text));
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+test('sendmail -bv reports what would happen to each address, and sends nothing there', async () => {
+  const before = hop.received.length;
+  const sender = 'sender@boxes.example';
+  await instance.command('sendmail', ['-bv', '-f', sender, 'probe@example.com', 'nobody@boxes.example']);
+  const mail = await report('probe@example.com');
+  assert.match(mail, /^Final-Recipient: rfc822; probe@example\.com\n(?:.+\n)*?Action: deliverable\n/m);
+  assert.match(mail, /^Final-Recipient: rfc822; nobody@boxes\.example\n(?:.+\n)*?Action: undeliverable\n/m);
+  assert.equal(hop.received.length, before);
+  await until('an empty queue', async () => (await queue()).includes('Mail queue is empty'));
+});
+
+test('sendmail -v reports the first attempt, and delivery goes on', async () => {
+  hop.recipientReply = 450;
+  const content = 'Subject: watched\n\nbody of watched\n';
+  await instance.command('sendmail', ['-v', '-f', 'sender@boxes.example', 'watched@example.com'], { stdin: content });
+  const mail = await report('watched@example.com');
+  assert.match(mail, /^Action: delayed$/m);
+  hop.recipientReply = 250;
+  await until('the message in the queue', async () => (await queue()).includes('watched@example.com'));
+  await instance.command('postqueue', ['-f']);
+  await hop.message('body of watched');
+  await until('an empty queue', async () => (await queue()).includes('Mail queue is empty'));
 });
