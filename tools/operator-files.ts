@@ -1,11 +1,10 @@
 /**
- * Makes what the charts take from the operator's sources: the CustomResourceDefinition, its schema for the values of a chart,
- * and the operator's rights. `node tools/operator-files.ts` writes them; a test compares them with their sources.
+ * Makes what the charts take from the operator's sources: the CustomResourceDefinition and the operator's rights. `node tools/operator-files.ts` writes them; a test compares them with their sources.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { customResourceDefinition, specOpenApi } from '../lib/mailserver/crd.ts';
+import { customResourceDefinition } from '../lib/mailserver/crd.ts';
 import { CLUSTER, NAMESPACED, OWN } from '../operator/rbac.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -20,7 +19,6 @@ export function operatorFiles(): Map<string, string> {
   return new Map([
     ['charts/postfleet-operator/files/crd.yaml', yaml(customResourceDefinition())],
     ['charts/postfleet-operator/files/rbac.yaml', yaml({ namespaced: NAMESPACED, own: OWN, cluster: CLUSTER })],
-    ['charts/postfleet/files/mailserver-spec.schema.json', `${JSON.stringify(specOpenApi(), null, 2)}\n`],
   ]);
 }
 

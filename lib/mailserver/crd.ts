@@ -5,7 +5,7 @@
  * those of int64 by themselves) or left to check.ts (patterns of map keys).
  */
 import * as z from 'zod';
-import { GROUP, KIND, mailServerSchema, PLURAL, specSchema, VERSION } from './schema.ts';
+import { GROUP, KIND, mailServerSchema, PLURAL, VERSION } from './schema.ts';
 
 export type Json = { [key: string]: unknown };
 
@@ -32,11 +32,6 @@ function structural(node: unknown): unknown {
 
 function openApi(schema: z.ZodType): Json {
   return structural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' })) as Json;
-}
-
-/** The schema of `spec` alone, for the values of the chart. */
-export function specOpenApi(): Json {
-  return openApi(specSchema);
 }
 
 const columns = [
