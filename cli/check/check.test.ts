@@ -11,7 +11,11 @@ async function check(context: TestContext, mainCf: string) {
   writeFileSync(join(directory, 'main.cf'), mainCf);
   writeFileSync(join(directory, 'master.cf'), '');
   let err = '';
-  const status = await main(['-c', directory], { stderr: { write: (text) => (err += text) }, environment: {} });
+  const status = await main(['-c', directory], {
+    stdin: process.stdin,
+    stderr: { write: (text) => (err += text) },
+    environment: {},
+  });
   return { status, err: err.replaceAll(`${directory}/`, '') };
 }
 
@@ -35,6 +39,9 @@ test('a wrong value fails the check', async (context) => {
 
 test('an option that there is not is a mistake of use', async () => {
   let err = '';
-  assert.equal(await main(['-z'], { stderr: { write: (text) => (err += text) }, environment: {} }), 64);
+  assert.equal(
+    await main(['-z'], { stdin: process.stdin, stderr: { write: (text) => (err += text) }, environment: {} }),
+    64,
+  );
   assert.match(err, /usage: postfleet check/);
 });
