@@ -9,6 +9,7 @@ import { Channel } from '@grpc/grpc-js';
 import {
   ChannelCredentials,
   type ChannelOptions,
+  ClientError,
   createClientFactory,
   type Client as GrpcClient,
   Metadata,
@@ -60,14 +61,18 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 5000,
 };
 
+/** What went wrong, as a person wants to read it: without the path of the call. */
+function reasonOf(error: unknown): string {
+  if (error instanceof ClientError) return error.details;
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Turns whatever the transport throws into Unavailable. */
 async function available<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw error instanceof Unavailable
-      ? error
-      : new Unavailable(error instanceof Error ? error.message : String(error), { cause: error });
+    throw error instanceof Unavailable ? error : new Unavailable(reasonOf(error), { cause: error });
   }
 }
 
@@ -75,7 +80,7 @@ async function* availableStream<T>(stream: AsyncIterable<T>): AsyncGenerator<T> 
   try {
     yield* stream;
   } catch (error) {
-    throw new Unavailable(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new Unavailable(reasonOf(error), { cause: error });
   }
 }
 

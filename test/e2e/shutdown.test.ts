@@ -1,5 +1,5 @@
 /**
- * The end of a process that was told to: not ready at once, still serving for postfleet_shutdown_delay, then closed to new
+ * Ready means that a message would be kept, and the end of a process that was told to: not ready at once, still serving for postfleet_shutdown_delay, then closed to new
  * connections, and sessions that are open go on for postfleet_shutdown_grace.
  */
 import assert from 'node:assert/strict';
@@ -109,6 +109,44 @@ for (const shape of ['one', 'many'] satisfies Shape[]) {
     assert.match(await idle.reply(), /^421 4\.3\.2 mail\.example\.org Service shutting down$/);
     assert.equal(await idle.reply(), 'closed');
     await until('the process ends', async () => (await readiness(health)) === 'nobody', 20);
+  });
+}
+
+for (const shape of ['one', 'many'] satisfies Shape[]) {
+  test(`who takes mail is not ready while the log does not answer: ${shape === 'one' ? 'one process' : "smtpd's own process"}`, async () => {
+    await using instance = await startInstance({ shape, mainCf: MAIN_CF.replaceAll('3s', '0') });
+    const { health } = serving(instance, shape);
+    const nats = Number(readFileSync(join(instance.directory, 'var/run/nats.pid'), 'utf8'));
+    process.kill(nats, 'SIGSTOP');
+    try {
+      const said = await until(
+        'it says that it is not ready',
+        async () => {
+          const text = await readiness(health);
+          return text !== '200 ok' && text;
+        },
+        15,
+      );
+      assert.match(said, shape === 'one' ? /^503 not ready: .*cleanup/ : /^503 not ready: smtp$/);
+      using client = new Client(instance.port);
+      assert.match(await client.reply(), /^220 /, 'who comes all the same is not turned away');
+    } finally {
+      process.kill(nats, 'SIGCONT');
+    }
+    await until('it is ready again', async () => (await readiness(health)) === '200 ok', 30);
+    if (shape === 'one') return;
+    // What smtpd takes meanwhile lies in the log: it need not wait for Postgres.
+    const postmaster = readFileSync(join(instance.directory, 'var/postgres/postmaster.pid'), 'utf8');
+    const postgres = Number(postmaster.split('\n')[0]);
+    process.kill(postgres, 'SIGSTOP');
+    try {
+      using client = new Client(instance.port);
+      await client.reply();
+      assert.match(await client.send('without Postgres'), /^250 2\.0\.0 Ok: queued as /);
+      assert.equal(await readiness(health), '200 ok');
+    } finally {
+      process.kill(postgres, 'SIGCONT');
+    }
   });
 }
 
