@@ -31,7 +31,7 @@ export const addresses: readonly ParameterRow[] = [
   ['header_checks', 'string', '', '', '', 'cleanup', 'Pattern tables applied to primary message headers.'],
   ['header_size_limit', 'int', '102400', '1..', '', 'cleanup', 'Maximum bytes kept of one logical header.'],
   ['hopcount_limit', 'int', '50', '1..', '', 'cleanup', 'Maximum number of Received: headers before mail loops back.'],
-  ['local_transport', 'string', 'local:$myhostname', '', '', 'operator trivial-rewrite', 'Transport for mydestination domains.'],
+  ['local_transport', 'string', 'local:$myhostname', '', '', 'check operator trivial-rewrite', 'Transport for mydestination domains.'],
   ['masquerade_classes', 'string', 'envelope_sender, header_sender, header_recipient', '', '', 'cleanup', 'Which addresses are masqueraded.'],
   ['masquerade_domains', 'string', '', '', '', 'cleanup', 'Domains whose subdomain part is stripped from addresses.'],
   ['masquerade_exceptions', 'string', '', '', '', 'cleanup', 'User names that are never masqueraded.'],
@@ -76,7 +76,7 @@ export const addresses: readonly ParameterRow[] = [
   ['undisclosed_recipients_header', 'string', '', '', '', 'cleanup', 'Header added when a message has no recipient headers.'],
   ['virtual_alias_address_length_limit', 'int', '1000', '0..', '3.0', 'cleanup', 'Longest address after virtual alias expansion.'],
   ['virtual_alias_expansion_limit', 'int', '1000', '1..', '2.1', 'cleanup', 'Maximum recipients from expanding one recipient.'],
-  ['virtual_alias_maps', 'string', '$virtual_maps', '', '2.0', 'cleanup local newaliases operator postalias postconf postdrop postmap postqueue proxymap sendmail smtp smtpd trivial-rewrite virtual', 'Table that redirects recipient addresses.'],
+  ['virtual_alias_maps', 'string', '$virtual_maps', '', '2.0', 'check cleanup local newaliases operator postalias postconf postdrop postmap postqueue proxymap sendmail smtp smtpd trivial-rewrite virtual', 'Table that redirects recipient addresses.'],
   ['virtual_alias_recursion_limit', 'int', '1000', '1..', '2.1', 'cleanup', 'Maximum depth of virtual alias expansion.'],
-  ['virtual_transport', 'string', 'virtual', '', '2.0', 'operator trivial-rewrite', 'Transport for virtual_mailbox_domains.'],
+  ['virtual_transport', 'string', 'virtual', '', '2.0', 'check operator trivial-rewrite', 'Transport for virtual_mailbox_domains.'],
 ];

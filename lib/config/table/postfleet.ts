@@ -14,7 +14,7 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_log_format', 'string', 'postfix', '', '', 'all', 'Form of log lines: postfix (as syslog shows them) or json.'],
   ['postfleet_log_grace', 'time', '10m', '0..', '', 'qmgr', 'How long entries of the incoming log are kept after they are no longer needed, so that a database that lost its last seconds can read them again.'],
   ['postfleet_log_grace_bytes', 'long', '1073741824', '0..', '', 'qmgr', 'Bound on the bytes that postfleet_log_grace may keep.'],
-  ['postfleet_mailbox_owner', 'string', '', '', '', 'local operator virtual', 'Owner of all mailboxes: self (whoever runs the service), a user, or uid:gid; empty: the recipient, or the service itself where root does not run it.'],
+  ['postfleet_mailbox_owner', 'string', '', '', '', 'check local operator virtual', 'Owner of all mailboxes: self (whoever runs the service), a user, or uid:gid; empty: the recipient, or the service itself where root does not run it.'],
   ['postfleet_nats_monitor_url', 'string', '', '', '', 'all', 'Monitoring port of the NATS server (http://host:8222): the only place that shows whether it syncs every write.'],
   ['postfleet_nats_sync_interval', 'string', 'always', '', '', 'all', 'sync_interval of the NATS server that the embedded master starts. With anything but always accepted mail can be lost, and postfleet_weak_durability has to allow it.'],
   ['postfleet_nats_url', 'string', '', '', '', 'all', 'Addresses of the NATS servers; empty: the embedded master starts one.'],
@@ -31,5 +31,5 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_state_directory', 'string', 'var', '', '', 'all', 'Directory of the state of an instance on one machine; mailboxes lie in its mail/.'],
   ['postfleet_stream_bytes', 'long', '0', '0..', '', 'all', 'Bound of each incoming log in octets; 0 for none but the disk.'],
   ['postfleet_watch_configuration', 'bool', 'no', '', '', 'all', 'Whether a service that is a process of its own reads main.cf and master.cf again as soon as they change, as the operator for Kubernetes wants it.'],
-  ['postfleet_weak_durability', 'bool', 'no', '', '', 'cleanup master operator', 'Start although the log does not promise to be on disk when a message is accepted.'],
+  ['postfleet_weak_durability', 'bool', 'no', '', '', 'check cleanup master operator', 'Start although the log does not promise to be on disk when a message is accepted.'],
 ];
