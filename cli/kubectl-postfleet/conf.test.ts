@@ -30,6 +30,14 @@ test('settings as JSON are texts, empty ones and those with equals signs too', a
   assert.deepEqual(JSON.parse(result.stdout), { mydestination: '', smtpd_banner: '$myhostname ESMTP = x' });
 });
 
+test('passwords of stores are not shown', async () => {
+  const stdout = 'postfleet_nats_url = nats://postfleet:secret@nats:4222\n';
+  for (const argv of [['conf'], ['conf', '-j']]) {
+    const result = await runPlugin(argv, { answers: { 'postconf -n': { stdout } } });
+    assert.match(result.stdout, /nats:\/\/postfleet:…@nats:4222/);
+  }
+});
+
 test('a list of tables is split at blanks and commas outside of braces', () => {
   assert.deepEqual(splitTables('hash:/a, inline:{ x=y, z=w } static:b\n'), [
     'hash:/a',

@@ -2,7 +2,8 @@
 import { writeTo } from '../../lib/util/write-stream.ts';
 import { usage } from './options.ts';
 import type { PluginCommand } from './plugin-command.ts';
-import { remoteOutput, runRemote } from './remote-command.ts';
+import { remoteOutput } from './remote-command.ts';
+import { withoutPasswords } from './without-passwords.ts';
 
 const PARAMETER = /^[A-Za-z][\w.-]*$/;
 
@@ -11,7 +12,7 @@ export const conf: PluginCommand = {
   summary: 'show main.cf and master.cf as they are in force',
   synopsis: '[PARAMETER…] [--all | --defaults | --master]',
   help: `Without names: what differs from the defaults. With names: these parameters. Values are shown as they are written;
---expand puts values in the place of $names.
+--expand puts values in the place of $names. Passwords in URLs are struck out.
 
       --all         every parameter
       --defaults    defaults in the place of values
@@ -36,9 +37,10 @@ With -o json: an object with a text for each parameter; not with --master.`,
   async run({ request, cluster, mailServer, io }) {
     const options = { cluster, mailServer: mailServer.metadata.name, stderr: io.stderr };
     const argv = ['postconf', ...letters(request), ...request.operands];
-    if (request.output === 'text') return runRemote(options, { argv }, io.stdout);
     const { status, output } = await remoteOutput(options, { argv });
-    await writeTo(io.stdout, `${JSON.stringify(parseSettings(output), undefined, 2)}\n`);
+    const shown = withoutPasswords(output);
+    const json = (): string => `${JSON.stringify(parseSettings(shown), undefined, 2)}\n`;
+    await writeTo(io.stdout, request.output === 'json' ? json() : shown);
     return status;
   },
 };

@@ -14,6 +14,7 @@ import { countDestinations, renderDestinations } from './queue.ts';
 import { remoteOutput } from './remote-command.ts';
 import { renderPods, renderStatus } from './status.ts';
 import { age, renderTable } from './table.ts';
+import { withoutPasswords } from './without-passwords.ts';
 
 const LOG_LINES = 500;
 const REMARKABLE_LINES = 20;
@@ -46,10 +47,6 @@ With -o json: an object with a text for each part.`,
     return EX.OK;
   },
 };
-
-export function withoutPasswords(text: string): string {
-  return text.replace(/(\w:\/\/[^\s:/@]*:)[^\s/@]+@/g, '$1…@');
-}
 
 async function collect({ cluster, mailServer, now }: CommandContext): Promise<Part[]> {
   const { name } = mailServer.metadata;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAIL, NOW, POD, runPlugin } from './cluster-for-tests.ts';
 import { exitStatus } from './kubernetes-cluster.ts';
-import { withoutPasswords } from './report.ts';
 import { renderStatus } from './status.ts';
 import { age } from './table.ts';
+import { withoutPasswords } from './without-passwords.ts';
 
 test('the status of a MailServer is shown with its queue, its durability and its ill pods', () => {
   const ill = { ...POD, name: 'mail-smtpd-2', ready: false, restarts: 4 };
