@@ -11,7 +11,7 @@ import { readSuccessor } from '../lib/config/reload.ts';
 import { Configuration } from '../lib/config/settings.ts';
 import { DirectoryWatch, directoryContents } from '../lib/server/directory-watch.ts';
 import { type PreparedReload, ServiceHost, type ServiceToRun } from '../lib/server/host.ts';
-import { listenHttp } from '../lib/server/http.ts';
+import { type ConfigurationNews, listenHttp } from '../lib/server/http.ts';
 import { kindsOf } from '../lib/server/live-implementation.ts';
 import { openTracing } from '../lib/server/open-tracing.ts';
 import { listenRpc } from '../lib/server/rpc-listener.ts';
@@ -93,13 +93,15 @@ async function prepareReload(host: ServiceHost, options: RunServiceOptions): Pro
   return host.prepare(configuration, await servicesOf(configuration, options));
 }
 
-/** Puts the files as they are into force; what is wrong with them is logged, and then nothing changes. */
-async function reload(host: ServiceHost, options: RunServiceOptions): Promise<void> {
+/** Puts the files as they are into force; what is wrong with them is logged and returned, and then nothing changes. */
+async function reload(host: ServiceHost, options: RunServiceOptions): Promise<string> {
   try {
     (await prepareReload(host, options)).commit();
+    return '';
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     host.log.error(`reload: ${text}; the configuration before stays in force`);
+    return text;
   }
 }
 
@@ -145,9 +147,14 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   const next = (step: () => Promise<void>): void => {
     reloading = reloading.then(step);
   };
-  const readAgain = (): void => next(() => reload(host, options));
+  const readAgain = (): void =>
+    next(async () => {
+      const read = (await directoryContents(configDirectory)) ?? '';
+      news = { read, refused: await reload(host, options) };
+    });
   options.onReload(readAgain);
   const seen = await directoryContents(configDirectory);
+  let news: ConfigurationNews = { read: seen ?? '', refused: '' };
   const configuration = Configuration.load(configDirectory, { environment });
   const services = await servicesOf(configuration, options);
   const token = readToken(configuration);
@@ -174,6 +181,7 @@ export async function runService(options: RunServiceOptions): Promise<void> {
           contentType: host.metrics.registry.contentType,
           text: await host.metrics.registry.metrics(),
         }),
+        configuration: () => news,
       }),
     );
   }

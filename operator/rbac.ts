@@ -25,8 +25,8 @@ export const NAMESPACED: readonly PolicyRule[] = [
   rule('postfleet.dev', ['mailservers/status', 'mailservers/finalizers'], ['get', 'patch', 'update']),
   rule('apps', ['deployments'], KEEP),
   rule('', ['services', 'configmaps', 'secrets', 'serviceaccounts', 'persistentvolumeclaims'], KEEP),
-  // The annotation that makes a kubelet look at mounted files at once.
-  rule('', ['pods'], [...FOLLOW, 'patch']),
+  // The annotation that makes a kubelet look at mounted files at once; the end of a pod that cannot start.
+  rule('', ['pods'], [...FOLLOW, 'patch', 'delete']),
   rule('policy', ['poddisruptionbudgets'], KEEP),
   rule('autoscaling', ['horizontalpodautoscalers'], KEEP),
   rule('networking.k8s.io', ['networkpolicies'], KEEP),

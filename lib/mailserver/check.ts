@@ -98,6 +98,11 @@ function fieldOf(path: readonly PropertyKey[]): string {
   );
 }
 
+/** What a service said of main.cf or master.cf, as an error of the field that the line comes from. */
+export function refusal(spec: MailServerSpec, message: string): Problem {
+  return new Places(mainLines(spec), masterLines(spec).lines).problem('error', message);
+}
+
 interface Files {
   readonly problems: Problem[];
   readonly configuration: Configuration | undefined;

@@ -5,12 +5,11 @@
  *
  * Files that cannot be read at the moment count as unchanged.
  */
-import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { contentsHash } from '../config/contents.ts';
 
-const FILES = ['main.cf', 'master.cf'];
 /** Milliseconds for a writer to finish. */
 const SETTLE = 200;
 const LOOK_INTERVAL = 15_000;
@@ -25,13 +24,14 @@ export interface DirectoryWatchOptions {
 
 /** Tells contents apart; undefined where they cannot be read. */
 export async function directoryContents(directory: string): Promise<string | undefined> {
-  const hash = createHash('sha256');
   try {
-    for (const name of FILES) hash.update(await readFile(join(directory, name))).update('\0');
+    const [mainCf, masterCf] = await Promise.all(
+      ['main.cf', 'master.cf'].map((name) => readFile(join(directory, name))),
+    );
+    return contentsHash(mainCf!, masterCf!);
   } catch {
     return undefined;
   }
-  return hash.digest('hex');
 }
 
 export class DirectoryWatch implements AsyncDisposable {

@@ -1,6 +1,7 @@
 /**
  * The health and metrics port of a process: /livez (the process turns its event loop), /readyz (every service in it would
- * do its work), /metrics (Prometheus).
+ * do its work), /metrics (Prometheus), and where the process says so /configuration (which one it has read, and why it refused
+ * the last one, in JSON).
  *
  * Throws FatalError where it cannot listen.
  */
@@ -13,6 +14,15 @@ export interface HttpOptions {
   /** Services that are not ready, by name; empty where all are. */
   readonly notReady: () => Promise<string[]>;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
+  readonly configuration?: () => ConfigurationNews;
+}
+
+/** Which configuration a process was given last, and whether it took it. */
+export interface ConfigurationNews {
+  /** `contentsHash` of lib/config/contents.ts; empty where the files could not be read. */
+  readonly read: string;
+  /** What keeps it from coming into force, with file, line and name; empty where nothing does. */
+  readonly refused: string;
 }
 
 function send(response: ServerResponse, status: number, text: string, contentType = 'text/plain; charset=utf-8'): void {
@@ -32,6 +42,8 @@ async function answer(options: HttpOptions, path: string, response: ServerRespon
   } else if (path === '/metrics') {
     const { contentType, text } = await options.metrics();
     send(response, 200, text, contentType);
+  } else if (path === '/configuration' && options.configuration !== undefined) {
+    send(response, 200, `${JSON.stringify(options.configuration())}\n`, 'application/json');
   } else {
     send(response, 404, 'not found: /livez, /readyz or /metrics\n');
   }

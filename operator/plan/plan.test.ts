@@ -19,7 +19,7 @@ const GOLDEN = join(import.meta.dirname, 'golden');
 const SMALL: MailServerSpecInput = {
   mainCf: { myhostname: 'mail.example.test', mydestination: '' },
   nats: { url: 'nats://nats:4222', monitorUrl: 'http://nats:8222' },
-  postgres: { secretRef: { name: 'postgres' } },
+  postgres: { secretRef: { name: 'postgres', key: 'uri' } },
 };
 
 /** Every field that a child is made of. */

@@ -147,6 +147,8 @@ function container(input: PlanInput, process: FleetProcess, mounts: V1VolumeMoun
   const inet = process.services.flatMap(({ port }) => (port === undefined ? [] : [port]));
   return {
     name: 'postfleet',
+    // What keeps a service from starting is its last line, and is part of the status of the MailServer.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
     image: checked.spec.image ?? input.image,
     imagePullPolicy: checked.spec.imagePullPolicy ?? input.imagePullPolicy,
     args: containerArguments(process),

@@ -35,7 +35,7 @@ function fakeServer(): { applier: Applier; writes: () => number; edit(change: ob
     generation += 1;
     live = {
       ...object,
-      spec: { cpu: '1', ...(object.spec as object), ...{ cpu: '1' } },
+      spec: { ...(object.spec as object), cpu: '1' },
       metadata: { ...object.metadata, uid: 'u', generation, resourceVersion: String(generation) },
     };
     return live;

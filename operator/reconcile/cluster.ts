@@ -216,11 +216,20 @@ const nameAndVersion = ({ metadata: { name, namespace, resourceVersion } }: Kube
   },
 });
 
-/** Of a pod: whose it is, where it runs, and which configuration it was told of. */
+/** Of a pod: whose it is, where it runs, which configuration it was told of, and with what words it ended. */
 function podSketch(object: KubeObject): KubeObject {
   const { metadata, status } = object as KubeObject & V1Pod;
   const { managedFields, ownerReferences, ...kept } = metadata as KubeObject['metadata'];
-  return { metadata: kept, status: { hostIP: status?.hostIP, podIP: status?.podIP, phase: status?.phase } };
+  const containerStatuses = (status?.containerStatuses ?? []).map(({ name, ready, state, lastState }) => ({
+    name,
+    ready,
+    state: { terminated: state?.terminated },
+    lastState: { terminated: lastState?.terminated },
+  }));
+  return {
+    metadata: kept,
+    status: { hostIP: status?.hostIP, podIP: status?.podIP, phase: status?.phase, containerStatuses },
+  };
 }
 
 function nodeSketch(object: KubeObject): KubeObject {

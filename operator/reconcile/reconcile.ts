@@ -10,22 +10,25 @@
  *   migration    the tables of Postgres, by a Job with the services' image
  *   tables       rows of lookup tables
  *   roll-out     one Deployment at a time (rollout.ts)
+ *   acceptance   whether the services take the configuration; one that they refuse gives way to the last good one
  *   leftovers    children that the spec no longer asks for
  *
  * Everything is asked for again in the next pass; nothing is remembered but what spares work.
  */
-import { type Checked, checkMailServer, type Problem } from '../../lib/mailserver/check.ts';
+import { type Checked, checkMailServer, type Problem, refusal } from '../../lib/mailserver/check.ts';
 import type { MailServerStatus, ServiceStatus } from '../../lib/mailserver/status.ts';
 import { flushAll } from '../../lib/queue/flush-all.ts';
 import { seenDurability } from '../../lib/server/durability.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { OperatorContext } from '../context.ts';
 import { configurationHash } from '../plan/config-map.ts';
+import { contentHash } from '../plan/hash.ts';
 import { type Child, childName, type Owner, type PlanInput } from '../plan/input.ts';
 import { lastGood, lastGoodName, readLastGood } from '../plan/last-good.ts';
 import { MIGRATION_LABEL } from '../plan/migration-job.ts';
 import { allChildren, type Plan, plan } from '../plan/plan.ts';
 import { type KubeObject, keyOf } from '../runtime/kinds.ts';
+import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
 import { type Findings, problemText } from './conditions.ts';
 import { addFinalizer, deleteMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
@@ -72,9 +75,13 @@ export class Reconciler {
   readonly #applier: Applier;
   readonly #references: ReferenceReader;
   readonly #tables = new TableLoader();
+  readonly #acceptance: AcceptanceWatch;
+  /** Specs that services have refused, by MailServer: their hash, and what was said. */
+  readonly #refused = new Map<string, { readonly hash: string; readonly problem: Problem }>();
 
-  constructor(context: OperatorContext) {
+  constructor(context: OperatorContext, ask?: AskPod) {
     this.#context = context;
+    this.#acceptance = new AcceptanceWatch(ask);
     this.#applier = new Applier(context);
     this.#references = new ReferenceReader(context);
   }
@@ -120,6 +127,8 @@ export class Reconciler {
 
   async #forget(key: string): Promise<void> {
     this.#tables.forget(key);
+    this.#acceptance.forget(key);
+    this.#refused.delete(key);
     await this.#context.stores.release(key);
     const [namespace = '', name = ''] = key.split('/');
     forgetMetrics(this.#context.metrics, namespace, name);
@@ -143,12 +152,16 @@ export class Reconciler {
     const clusterNetworks = [...settings.clusterNetworks, ...cluster.networks(owner.namespace)];
     const { problems: found, checked } = checkMailServer(mailServer, { clusterNetworks });
     problems.push(...found, ...sharedStores(mailServer, [...cluster.mailServers()]));
-    if (problems.every(({ severity }) => severity !== 'error')) {
+    const refused = this.#refused.get(keyOf(mailServer));
+    if (refused?.hash === contentHash(mailServer.spec)) problems.push(refused.problem);
+    if (isCorrect(problems)) {
       pass.checked = checked;
       return;
     }
     const spec = readLastGood(cluster.child('ConfigMap', owner.namespace, lastGoodName(owner)));
-    if (spec !== undefined) pass.checked = checkMailServer({ ...mailServer, spec }, { clusterNetworks: [] }).checked;
+    // What was refused by the services of a fleet that was never well is all that there is.
+    if (spec === undefined) pass.checked = refused === undefined ? undefined : checked;
+    else pass.checked = checkMailServer({ ...mailServer, spec }, { clusterNetworks: [] }).checked;
   }
 
   async #bring(pass: Pass): Promise<void> {
@@ -156,8 +169,6 @@ export class Reconciler {
     if (checked === undefined) return;
     const { spec } = checked;
     await addFinalizer(this.#context, mailServer);
-    if (pass.problems.every(({ severity }) => severity !== 'error'))
-      await this.#applier.apply(lastGood(owner, mailServer.spec));
     const references = await this.#references.read(owner, spec);
     const key = keyOf(mailServer);
     const nats = await this.#context.stores.nats(key, references.natsUrl, references.postgresUrl);
@@ -170,6 +181,7 @@ export class Reconciler {
     if (!(await this.#migrated(pass, wanted.migration))) return;
     await this.#stores(pass, checked, references);
     await this.#rollOut(pass, wanted);
+    if (!(await this.#accepted(pass, checked))) return;
     await this.#removeLeftovers(pass, wanted);
   }
 
@@ -246,6 +258,31 @@ export class Reconciler {
     for (const deployment of decision.apply) await this.#roll(pass, deployment);
     pass.stuck = decision.stuck;
     pass.progress = progressText(decision);
+  }
+
+  /**
+   * Asks the services about the configuration. One that they refuse is an error of the spec, and the next pass goes back to
+   * the last good one; one that all have taken, with nothing left to roll out, is the last good one. False while that is open.
+   */
+  async #accepted(pass: Pass, checked: Checked): Promise<boolean> {
+    const { mailServer, owner } = pass;
+    const key = keyOf(mailServer);
+    const pods = this.#context.cluster.pods(owner.namespace, owner.name);
+    const acceptance = await this.#acceptance.look(key, pods, checked);
+    if (!isCorrect(pass.problems)) return true;
+    if (acceptance.verdict === 'refused') {
+      const problem = refusal(checked.spec, acceptance.reason);
+      this.#refused.set(key, { hash: contentHash(mailServer.spec), problem });
+      pass.problems.push(problem);
+      if (this.#context.cluster.child('ConfigMap', owner.namespace, lastGoodName(owner)) !== undefined)
+        pass.progress = 'going back to the last good configuration';
+      return false;
+    }
+    if (acceptance.verdict === 'open' && pass.progress === '')
+      pass.progress = `reading the configuration: ${acceptance.waiting.join(', ')}`;
+    if (pass.progress !== '') return false;
+    await this.#applier.apply(lastGood(owner, mailServer.spec));
+    return true;
   }
 
   async #roll(pass: Pass, deployment: Child): Promise<void> {
@@ -413,6 +450,8 @@ export class Reconciler {
     return undefined;
   }
 }
+
+const isCorrect = (problems: readonly Problem[]): boolean => problems.every(({ severity }) => severity !== 'error');
 
 function progressText({ apply, waiting, settling }: Decision): string {
   const parts = [

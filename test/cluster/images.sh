@@ -128,7 +128,7 @@ image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/node_modul
   --build-context peers="$here/images/peers" "$root/node_modules"
 
 mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services operator cli sql 2>/dev/null)
-sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore "${sources[@]}")
+sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore images/services.passwd "${sources[@]}")
 for name in postfleet postfleet-operator; do
   target=()
   [ "$name" = postfleet ] || target=(--target operator)
