@@ -23,11 +23,12 @@ export function parseMainEdits(action: Action, operands: readonly string[], warn
       edits.set(operand, undefined);
       continue;
     }
+    if (/^\s*#/.test(operand)) throw new FatalError('-e, -X, or -# accepts no comment input');
     const setting = splitNameValue(operand);
     if ('error' in setting) throw new FatalError(`${setting.error}: "${operand}"`);
     const earlier = edits.get(setting.name);
     if (earlier !== undefined) warn(`ignoring earlier request: '${earlier}'`);
-    edits.set(setting.name, `${setting.name} = ${setting.value}`.trimEnd());
+    edits.set(setting.name, `${setting.name} = ${setting.value}`);
   }
   return edits;
 }

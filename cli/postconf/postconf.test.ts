@@ -39,7 +39,7 @@ const edits: [situation: string, before: string, argv: string[], after: string][
     '# a\nx = 4\n  # in\n\ny = 3\n',
   ],
   ['a setting that is not there comes last', 'x = 1', ['-e', 'y =  a  b '], 'x = 1\ny = a  b\n'],
-  ['an empty value is written', 'x = 1\n', ['x='], 'x =\n'],
+  ['an empty value is written', 'x = 1\n', ['x='], 'x = \n'],
   [
     'a setting is commented out with its continuation lines',
     'x = 1\n  2\ny = 3\n',

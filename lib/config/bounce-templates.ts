@@ -40,9 +40,12 @@ export function loadBounceTemplates(configuration: Configuration, warn: (text: s
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new FatalError(`bounce_template_file = ${path}: cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw new FatalError(
+      `bounce_template_file = ${path}: cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
   return parseBounceTemplates(text, path, builtIn, warn);
 }

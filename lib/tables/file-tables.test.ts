@@ -198,7 +198,8 @@ test('cidr tables: first match wins, negation, blocks', async () => {
     ['192.0.2.1', 'outside'],
     ['10.1.2.3', 'host'],
     ['10.1.2.4', 'inside'],
-    ['2001:db8:0::1', 'outside'],
+    ['2001:db8:0::1', 'six'],
+    ['2001:db9::1', undefined],
     ['not an address', undefined],
   ];
   for (const [address, expected] of cases) assert.equal(await table.lookup(address), expected, address);

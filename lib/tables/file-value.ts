@@ -38,6 +38,11 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   ENOSPC: 'No space left on device',
   EMFILE: 'Too many open files',
   ELOOP: 'Too many levels of symbolic links',
+  ECONNREFUSED: 'Connection refused',
+  ECONNRESET: 'Connection reset by peer',
+  EHOSTUNREACH: 'No route to host',
+  ENETUNREACH: 'Network is unreachable',
+  ETIMEDOUT: 'Connection timed out',
 };
 
 /** The operating system's words for an error, as strerror(3) would give them. */

@@ -78,11 +78,12 @@ export const INDEXED_TYPES: ReadonlySet<string> = new Set(['hash', 'btree', 'lmd
 
 /**
  * Opens one table. The result is always a table: one that cannot be opened answers every lookup with TableError.
- * Throws TableOpenError only where the text has no colon, or no type before it.
+ * Throws TableOpenError only where the text has no colon, or nothing on one side of it.
  */
 export async function openTable(spec: string, context: TableContext, flags?: TableFlags): Promise<Table> {
   const colon = spec.indexOf(':');
-  if (colon < 1) throw new TableOpenError(`open dictionary: expecting "type:name" form instead of "${spec}"`);
+  if (colon < 1 || colon === spec.length - 1)
+    throw new TableOpenError(`open dictionary: expecting "type:name" form instead of "${spec}"`);
   const request: OpenRequest = {
     type: spec.slice(0, colon),
     name: spec.slice(colon + 1),

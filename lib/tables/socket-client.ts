@@ -3,8 +3,10 @@
  * `socketmap:` and `memcache:`. A connection that broke while idle is opened anew once; every exchange has a time limit, replies
  * and waiting requests are bounded, and idle connections end.
  */
+
 import { connect, type Socket } from 'node:net';
 import { parseHostPort } from '../util/host-port.ts';
+import { systemErrorText } from './file-value.ts';
 import { TableError } from './table.ts';
 
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -51,7 +53,7 @@ export class SocketClient {
     try {
       return await turn;
     } catch (error) {
-      throw error instanceof TableError ? error : new TableError((error as Error).message);
+      throw error instanceof TableError ? error : new TableError(systemErrorText(error));
     } finally {
       this.#waiting -= 1;
     }

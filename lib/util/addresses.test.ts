@@ -75,11 +75,13 @@ test('a network holds exactly the addresses that share its first bits', () => {
   );
 });
 
-test('addresses of the other family are in no network, and in every negated one', () => {
+test('addresses of the other family match no pattern, negated or not', () => {
   const six = parseAddress('::1')!;
   for (const [text, expected] of [
     ['0.0.0.0/0', false],
-    ['!0.0.0.0/0', true],
+    ['!0.0.0.0/0', false],
+    ['!10.0.0.0/8', false],
+    ['!2001:db8::/32', true],
     ['!!0.0.0.0/0', false],
     ['[::]/0', true],
   ] as const) {

@@ -115,7 +115,7 @@ export function inNetwork(address: Uint8Array, pattern: CidrPattern): boolean {
   return (length & 7) === 0 || (address[whole]! & maskByte(length, whole)) === network[whole];
 }
 
-/** True where the address matches the pattern, negation applied. */
+/** True where the address matches the pattern, negation applied. One of the other family does not, negated or not. */
 export function matchesCidr(address: Uint8Array, pattern: CidrPattern): boolean {
-  return inNetwork(address, pattern) !== pattern.negated;
+  return address.length === pattern.network.length && inNetwork(address, pattern) !== pattern.negated;
 }
