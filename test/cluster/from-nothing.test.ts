@@ -23,7 +23,7 @@ import {
   removeAll,
   storesOf,
 } from './postfleet-system.ts';
-import { withTroubles } from './troubles.ts';
+import { step, withTroubles } from './troubles.ts';
 
 const NAMESPACE = 'postfleet-first';
 const SERVER = 'mail';
@@ -94,29 +94,29 @@ after(() => removeAfterwards(kubectl));
 
 test('from nothing: charts, example, first messages', (t) =>
   withTroubles(t, [kubectl, operator], async () => {
-    await t.test('helm installs the operator', () => installOperator());
-    await t.test('helm installs development stores', () => installStores(kubectl));
+    await step(t, 'helm installs the operator', () => installOperator());
+    await step(t, 'helm installs development stores', () => installStores(kubectl));
 
-    await t.test('kubectl applies the example, and it becomes ready', async () => {
+    await step(t, 'kubectl applies the example, and it becomes ready', async () => {
       await kubectl.run(['apply', '--server-side', '-f', '-'], await exampleFor(kubectl));
       await kubectl.run(['wait', '--for=condition=Ready', `mailserver/${SERVER}`, '--timeout=300s']);
     });
 
-    await t.test('kubectl get ms shows its columns', async () => {
+    await step(t, 'kubectl get ms shows its columns', async () => {
       const [heading = '', line = ''] = (await kubectl.run(['get', 'ms'])).split('\n');
       assert.deepEqual(heading.trim().split(/\s+/), ['NAME', 'READY', 'REASON', 'HOSTNAME', 'DEFERRED', 'AGE']);
       const [name, ready, , hostname, deferred] = line.trim().split(/\s+/);
       assert.deepEqual([name, ready, hostname, deferred], [SERVER, 'True', 'mail.example.test', '0']);
     });
 
-    await t.test('a message sent with swaks to the Service arrives in a mailbox', async () => {
+    await step(t, 'a message sent with swaks to the Service arrives in a mailbox', async () => {
       await swaks('you@example.test', 'first-message');
       await until('the message in the mailbox', 60, async () =>
         (await mailbox('example.test/you')).includes('X-Ledger-Id: first-message'),
       );
     });
 
-    await t.test('a next hop that is added without a restart gets a message', async () => {
+    await step(t, 'a next hop that is added without a restart gets a message', async () => {
       await kubectl.apply('sink.yaml');
       await kubectl.ready('deployment/sink');
       const before = await uids();
@@ -137,16 +137,16 @@ test('from nothing: charts, example, first messages', (t) =>
       assert.deepEqual(await uids(), before, 'pods were made anew for a change of parameters and tables');
     });
 
-    await t.test('helm test is green', async () => {
+    await step(t, 'helm test is green', async () => {
       assert.match(await helm.test(storesOf(kubectl)), /delivered: \w+/);
     });
 
-    await t.test('the plugin says that all is well', async () => {
+    await step(t, 'the plugin says that all is well', async () => {
       assert.match(await plugin('status'), /Ready +True/);
       assert.match(await plugin('status'), /Durability: +log fsync/);
       await until('an empty queue', 60, async () => (await plugin('queue')) === 'Mail queue is empty\n');
       assert.match(await plugin('conf', 'myhostname'), /^myhostname = mail\.example\.test\n$/);
     });
 
-    await t.test('the operator logged no error', () => assertQuietOperator(operator));
+    await step(t, 'the operator logged no error', () => assertQuietOperator(operator));
   }));

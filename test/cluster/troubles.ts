@@ -31,3 +31,13 @@ async function show(t: TestContext, kubectl: Kubectl): Promise<void> {
     if (remarkable.length > 0) t.diagnostic(`${pod}:\n${remarkable.slice(-LINES).join('\n')}`);
   }
 }
+
+/** One of several steps that build on each other: a failed one ends the scenario. */
+export async function step(t: TestContext, name: string, run: () => Promise<unknown>): Promise<void> {
+  let failed = true;
+  await t.test(name, async () => {
+    await run();
+    failed = false;
+  });
+  if (failed) throw new Error(`nothing more is tried: ${name}`);
+}
