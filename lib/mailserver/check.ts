@@ -132,7 +132,7 @@ class Places {
     if (place === null) return { severity, field: this.#named(text) ?? 'spec.mainCf', text };
     const [, file, line] = place;
     const lines = file === 'main' ? this.#main : this.#master;
-    return { severity, field: lines[Number(line) - 1]?.field ?? `spec.${file}Cf`, text };
+    return { severity, field: lines[Number(line) - 1]?.field ?? this.#named(text) ?? `spec.${file}Cf`, text };
   }
 
   /** Some messages name a parameter in place of a line: "unused parameter: name=value". */

@@ -2,8 +2,8 @@
  * The end of a MailServer. Children go with it by their owner references; the finalizer is for what lies outside: with
  * deletionPolicy Delete the streams, the tables and the claim of the mailboxes go, after the pods that use them.
  */
-import type { Pool } from 'pg';
 import type { MailServerSpec } from '../../lib/mailserver/schema.ts';
+import { removeSchema } from '../../lib/queue/remove-schema.ts';
 import type { OperatorContext } from '../context.ts';
 import { childName, type Owner } from '../plan/input.ts';
 import { KINDS, type KubeObject } from '../runtime/kinds.ts';
@@ -42,25 +42,6 @@ export async function endPods(context: OperatorContext, { namespace, name }: Own
   return running.length === 0 && context.cluster.pods(namespace, name).length === 0;
 }
 
-/** Everything that migrations have made: the database is this MailServer's own. */
-async function deleteTables(pool: Pool): Promise<void> {
-  await pool.query(
-    `do $$ declare one record; begin
-       for one in select viewname as name from pg_views where schemaname = current_schema and viewname in ('mailq', 'mailq_by_destination') loop
-         execute format('drop view %I', one.name);
-       end loop;
-       for one in select tablename as name from pg_tables where schemaname = current_schema and tablename in (
-         'schema_migration', 'log', 'shard', 'shard_owner', 'message', 'recipient', 'bounce_log', 'submission_key', 'corrupt',
-         'lookup_table', 'lookup_row', 'lookup_deleted') loop
-         execute format('drop table %I cascade', one.name);
-       end loop;
-     end $$`,
-  );
-  await pool.query(
-    'drop function if exists lookup_table_id(text), lookup_table_notify(), lookup_row_changed() cascade',
-  );
-}
-
 /** Deletes the mail: streams, tables and the claim that the operator has made. */
 export async function deleteMail(
   context: OperatorContext,
@@ -72,7 +53,7 @@ export async function deleteMail(
   const { natsUrl, postgresUrl } = references;
   await deleteStreams(await context.stores.nats(key, natsUrl, postgresUrl), spec.nats.shards);
   const pool = await context.stores.postgres(key, natsUrl, postgresUrl);
-  await asking(() => deleteTables(pool));
+  await asking(() => removeSchema(pool));
   if (spec.mailStorage?.size !== undefined)
     await context.client.delete(KINDS.claim, owner.namespace, childName(owner, 'mail'));
 }

@@ -84,11 +84,14 @@ export class ApiClient {
 
   async #send(method: string, path: string, parts: RequestParts, timeout: number): Promise<IncomingMessage> {
     const [url, options] = await this.#options(method, path, parts);
+    const body = parts.body === undefined ? undefined : Buffer.from(JSON.stringify(parts.body));
+    // Node gives the body of a DELETE no length of its own, and what follows on the connection would be taken for it.
+    if (body !== undefined) options.headers = { ...options.headers, 'content-length': body.length };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options, resolve);
     request.setTimeout(timeout, () => request.destroy(new Error(`no answer within ${timeout / 1000} s`)));
     request.once('error', reject);
-    request.end(parts.body === undefined ? undefined : JSON.stringify(parts.body));
+    request.end(body);
     const response = await promise;
     // What goes wrong after the head of the answer is seen by whoever reads it.
     request.on('error', () => undefined);
