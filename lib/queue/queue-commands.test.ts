@@ -290,7 +290,6 @@ test('a store that is away is Unavailable', async () => {
     ...testContext({ mainCf: '', lines, name: 'showq' }),
     stores: {
       postgres: () => Promise.reject(new Error('connection refused')),
-      relaxedPostgres: () => Promise.reject(new Error('connection refused')),
       nats: () => Promise.reject(new Error('connection refused')),
     },
   };

@@ -88,7 +88,7 @@ async function openNats(url: string, log: Log, waiting: Waiting): Promise<Nats> 
 
 readsIntegersAsNumbers();
 
-async function openPostgres(url: string, log: Log, waiting: Waiting, relaxed: boolean): Promise<pg.Pool> {
+async function openPostgres(url: string, log: Log, waiting: Waiting): Promise<pg.Pool> {
   if (url === '')
     throw new FatalError(
       'postfleet_postgres_url is empty: set it to the address of the database, e.g. postgres://user@127.0.0.1:5432/postfleet',
@@ -99,7 +99,6 @@ async function openPostgres(url: string, log: Log, waiting: Waiting, relaxed: bo
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: 5000,
     keepAlive: true,
-    ...(relaxed ? { max: 2, options: '-c synchronous_commit=off' } : {}),
   });
   // A connection that breaks while idle is dropped by the pool; who needs one gets another, or the error. One that breaks
   // between two statements of whoever has it tells that one with the next statement.
@@ -119,7 +118,6 @@ export class OpenStores implements Stores, AsyncDisposable {
   readonly #patience: Patience;
   #nats: Promise<Nats> | undefined;
   #postgres: Promise<pg.Pool> | undefined;
-  #relaxed: Promise<pg.Pool> | undefined;
 
   constructor(configuration: Configuration, log: Log, signal: AbortSignal, patience: Patience = {}) {
     this.#configuration = configuration;
@@ -135,23 +133,14 @@ export class OpenStores implements Stores, AsyncDisposable {
   }
 
   postgres(): Promise<pg.Pool> {
-    this.#postgres ??= this.#openPostgres(false);
-    return this.#postgres;
-  }
-
-  relaxedPostgres(): Promise<pg.Pool> {
-    this.#relaxed ??= this.#openPostgres(true);
-    return this.#relaxed;
-  }
-
-  #openPostgres(relaxed: boolean): Promise<pg.Pool> {
     const waiting = { signal: this.#signal, patience: this.#patience.postgres };
-    return openPostgres(this.#configuration.text('postfleet_postgres_url'), this.#log, waiting, relaxed);
+    this.#postgres ??= openPostgres(this.#configuration.text('postfleet_postgres_url'), this.#log, waiting);
+    return this.#postgres;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const nats = await this.#nats?.catch(() => undefined);
     await nats?.connection.close();
-    for (const opened of [this.#postgres, this.#relaxed]) await (await opened?.catch(() => undefined))?.end();
+    await (await this.#postgres?.catch(() => undefined))?.end();
   }
 }

@@ -31,7 +31,8 @@ export interface RpcListenerOptions {
   /** Names of the services of this process that would not do their work. */
   readonly notReady?: () => Promise<string[]>;
   readonly log: Log;
-  readonly credentials?: ServerCredentials;
+  /** Left out: calls are not encrypted. */
+  readonly credentials?: ServerCredentials | undefined;
   /** Milliseconds that calls under way have at the end. */
   readonly grace?: number;
 }

@@ -16,8 +16,4 @@ export interface Stores {
   nats(): Promise<Nats>;
   /** The pool; queries reject while the server is away. */
   postgres(): Promise<Pool>;
-  /**
-   * The same, with asynchronous commit: for what can be read again from a log when the server forgets its last moment.
-   */
-  relaxedPostgres(): Promise<Pool>;
 }

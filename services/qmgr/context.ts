@@ -19,8 +19,6 @@ export interface QmgrContext {
   readonly settings: QmgrSettings;
   readonly rule: ShardRule;
   readonly pool: Pool;
-  /** With asynchronous commit, for what the log would give again. */
-  readonly relaxedPool: Pool;
   readonly nats: Nats;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -1,116 +1,31 @@
 /**
- * From the incoming log to rows and to the active queue, exactly once: each batch is one statement that moves
- * applied_sequence and inserts the rows, or does neither.
+ * From arrivals to rows, exactly once: each batch is one statement that moves applied_sequence and inserts the rows, or
+ * does neither.
  *
  * A batch that Postgres refuses because of its data is halved until the bad entry is alone; that one is set aside as
- * corrupt and the rest goes on. A frame of a later version stops the shard: a newer qmgr will read it.
+ * corrupt and the rest goes on.
  *
- * Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`, a warning for what is set aside, an error for a later version.
+ * Throws NotOwner, and what Postgres says. Logs a warning for what is set aside.
  */
 import type { Pool } from 'pg';
-import { Envelope, type ResolveReply, type TrivialRewrite } from '../../lib/clients/protocols.ts';
-import { decodeFrame } from '../../lib/queue/frame.ts';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
 import { setCorruptAside } from '../../lib/queue/sql/corrupt.ts';
 import { claimSubmissionKeys, type IngestMessage, type IngestRecipient, ingest } from '../../lib/queue/sql/ingest.ts';
-import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
-import type { LogFrame } from './log-feed.ts';
-import type { ActiveMessage, Admission } from './message.ts';
+import type { Arrival, CorruptEntry } from './arrival.ts';
 
 export interface IngestContext {
   readonly pool: Pool;
   readonly log: Log;
-  readonly rewrite: TrivialRewrite;
-  readonly tracing: Tracing;
   readonly shard: number;
   readonly epoch: number;
   readonly logNumber: number;
   readonly rule: ShardRule;
-  /** Reads an envelope that was too large for its frame. */
-  readonly readEnvelope: (stub: Envelope) => Promise<Envelope>;
-}
-
-interface Arrival {
-  readonly sequence: number;
-  readonly entry: number;
-  readonly envelope: Envelope;
-  readonly envelopeBytes: Buffer;
-  readonly content: Buffer;
-  resolved: ResolveReply[];
-}
-
-/** The frames hold what only a later version understands. */
-export class LaterVersion extends Error {
-  override readonly name = 'LaterVersion';
 }
 
 /** Somebody else owns the shard, or has applied what we meant to apply. */
 export class NotOwner extends Error {
   override readonly name = 'NotOwner';
-}
-
-interface Corrupt {
-  readonly sequence: number;
-  readonly entry: number;
-  readonly reason: string;
-  readonly bytes: Buffer;
-}
-
-export interface Ingested {
-  readonly applied: number;
-  readonly lastFrame: string;
-  readonly admissions: Admission[];
-  /** Recipients that another shard's qmgr has to pick up. */
-  readonly handedOver: boolean;
-}
-
-function decode(frames: readonly LogFrame[]): { arrivals: Arrival[]; corrupt: Corrupt[]; lastFrame: string } {
-  const arrivals: Arrival[] = [];
-  const corrupt: Corrupt[] = [];
-  let lastFrame = '';
-  for (const { sequence, bytes } of frames) {
-    const decoded = decodeFrame(bytes);
-    if (decoded.kind === 'later-version') throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
-    if (decoded.kind === 'damaged') {
-      corrupt.push({ sequence, entry: 0, reason: decoded.reason, bytes });
-      continue;
-    }
-    lastFrame = decoded.frame.id;
-    decoded.frame.entries.forEach(({ envelope: envelopeBytes, content }, entry) => {
-      try {
-        arrivals.push({
-          sequence,
-          entry,
-          envelope: Envelope.decode(envelopeBytes),
-          envelopeBytes,
-          content,
-          resolved: [],
-        });
-      } catch (error) {
-        corrupt.push({
-          sequence,
-          entry,
-          reason: `the envelope cannot be read: ${String(error)}`,
-          bytes: envelopeBytes,
-        });
-      }
-    });
-  }
-  return { arrivals, corrupt, lastFrame };
-}
-
-/** Resolves every recipient of every arrival by one call. */
-async function resolveAll(context: IngestContext, arrivals: readonly Arrival[]): Promise<void> {
-  const requests = arrivals.flatMap(({ envelope }) =>
-    envelope.recipients.map((recipient) => ({ kind: 'resolve', sender: envelope.sender, address: recipient.address })),
-  );
-  const replies = await context.rewrite.resolve(requests);
-  let at = 0;
-  for (const arrival of arrivals) {
-    arrival.resolved = replies.slice(at, at + arrival.envelope.recipients.length);
-    at += arrival.envelope.recipients.length;
-  }
 }
 
 function rows(
@@ -146,35 +61,6 @@ function rows(
     };
   });
   return { messages, recipients };
-}
-
-function admission(context: IngestContext, arrival: Arrival, activeTime: number): Admission | undefined {
-  const { envelope, content, sequence, entry, resolved } = arrival;
-  if (envelope.hold) return undefined;
-  const recipients = resolved.flatMap((reply, offset) =>
-    shardOf(context.rule, reply) === context.shard ? [{ offset, attempts: 0, resolved: reply }] : [],
-  );
-  if (recipients.length === 0) return undefined;
-  const key = { log: context.logNumber, sequence, entry };
-  const message: ActiveMessage = {
-    key,
-    shard: context.shard,
-    epoch: context.epoch,
-    envelope,
-    content: envelope.contentReference === undefined ? content : undefined,
-    at: key,
-    activeTime,
-    single: envelope.recipients.length === 1,
-    delayNotified: false,
-    pending: 0,
-    untold: 0,
-    deleted: false,
-    span: context.tracing.start('qmgr', envelope.traceparent),
-  };
-  context.log.info(
-    `${envelope.queueId}: from=<${envelope.sender}>, size=${envelope.contentSize}, nrcpt=${envelope.recipients.length} (queue active)`,
-  );
-  return { message, recipients };
 }
 
 /** PostgreSQL's classes of errors that lie in the data: 22 data exception, 23 integrity, 54 limits. */
@@ -245,28 +131,21 @@ async function applyBisected(
   }
 }
 
-/** Applies the frames; `from` is the sequence up to which the shard's row says that all is applied. */
-export async function ingestFrames(
-  context: IngestContext,
-  frames: readonly LogFrame[],
-  from: number,
-): Promise<Ingested> {
-  const { arrivals, corrupt, lastFrame } = decode(frames);
-  for (const arrival of arrivals) {
-    if (arrival.envelope.envelopeReference === undefined) continue;
-    Object.assign(arrival, { envelope: await context.readEnvelope(arrival.envelope) });
-  }
-  await resolveAll(context, arrivals);
+export interface IngestBatch {
+  readonly arrivals: readonly Arrival[];
+  readonly corrupt: readonly CorruptEntry[];
+  /** applied_sequence before and after. */
+  readonly from: number;
+  readonly to: number;
+  readonly lastFrame: string;
+}
+
+/** Resolves to the arrivals that have rows: repetitions of a submission that is known, and what is corrupt, have none. */
+export async function applyArrivals(context: IngestContext, batch: IngestBatch): Promise<Arrival[]> {
+  const { arrivals, corrupt, from, to, lastFrame } = batch;
   for (const { sequence, entry, reason, bytes } of corrupt) {
     context.log.warning(`frame ${sequence} entry ${entry}: set aside as corrupt: ${reason}`);
     await setCorruptAside(context.pool, { log: context.logNumber, sequence, entry, reason, envelope: bytes });
   }
-  const applied = frames.at(-1)!.sequence;
-  const kept = await applyBisected(context, arrivals, from, applied, lastFrame);
-  const activeTime = Date.now() * 1000;
-  const admissions = kept.flatMap((arrival) => admission(context, arrival, activeTime) ?? []);
-  const handedOver = kept.some(({ resolved }) =>
-    resolved.some((reply) => shardOf(context.rule, reply) !== context.shard),
-  );
-  return { applied, lastFrame, admissions, handedOver };
+  return applyBisected(context, arrivals, from, to, lastFrame);
 }

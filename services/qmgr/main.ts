@@ -29,7 +29,7 @@ import { gauges } from './gauges.ts';
 import { ShardLeases } from './lease.ts';
 import type { ActiveMessage, Entry } from './message.ts';
 import { listen, QUEUE_CHANNEL } from './notifications.ts';
-import { judge } from './outcome.ts';
+import { type Judgement, judge } from './outcome.ts';
 import { Scheduler } from './scheduler.ts';
 import {
   checkTransports,
@@ -56,12 +56,21 @@ function transportTable(context: ServiceContext): (name: string) => TransportSet
   };
 }
 
+/** True where nothing is left to be written: a message that was delivered before it had rows. */
+async function recordedWithoutRows(message: ActiveMessage, { outcome }: Judgement): Promise<boolean> {
+  const { unwritten } = message;
+  if (unwritten === undefined) return false;
+  unwritten.delivered = outcome.single !== undefined;
+  message.unwritten = undefined;
+  return unwritten.settled;
+}
+
 async function open(service: ServiceContext) {
   const { log, metrics, tracing, clients, configuration } = service;
   const settings = qmgrSettings(configuration);
   checkTransports(configuration);
   const { stores } = service;
-  const [nats, pool, relaxedPool] = await Promise.all([stores.nats(), stores.postgres(), stores.relaxedPostgres()]);
+  const [nats, pool] = await Promise.all([stores.nats(), stores.postgres()]);
   await createShards(pool, settings.shards);
   const end = new AbortController();
   const { signal } = end;
@@ -79,6 +88,10 @@ async function open(service: ServiceContext) {
     const judgement = judge(entry, reply, message.epoch, Date.now() / 1000, settings);
     if (judgement.expired > 0)
       log.info(`${envelope.queueId}: from=<${envelope.sender}>, status=expired, returned to sender`);
+    if (await recordedWithoutRows(message, judgement)) {
+      finisher.removed(envelope.queueId, undefined);
+      return;
+    }
     const finished = await status.write(judgement.outcome);
     const contentSubject = envelope.contentReference?.subject;
     if (judgement.late) {
@@ -133,7 +146,6 @@ async function open(service: ServiceContext) {
       perTransport: (name) => transports(name).transportRateDelayMs > 0,
     },
     pool,
-    relaxedPool,
     nats,
     log,
     metrics,

@@ -7,6 +7,7 @@ import type { MessageKey } from '../../lib/queue/message-key.ts';
 import type { TraceSpan } from '../../lib/server/tracing.ts';
 import type { Peer } from './peer.ts';
 import type { DestinationQueue } from './queue.ts';
+import type { Unwritten } from './unwritten.ts';
 
 export interface ActiveMessage {
   readonly key: MessageKey;
@@ -30,6 +31,8 @@ export interface ActiveMessage {
   untold: number;
   /** Deleted from the queue meanwhile: what waits is not attempted any more. */
   deleted: boolean;
+  /** Set where it is delivered before it has rows. */
+  unwritten: Unwritten | undefined;
   readonly span: TraceSpan | undefined;
 }
 

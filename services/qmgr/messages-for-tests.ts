@@ -32,6 +32,7 @@ export function testMessage(number: number, addresses: readonly string[], overri
     pending: 0,
     untold: 0,
     deleted: false,
+    unwritten: undefined,
     span: undefined,
     ...overrides,
   };

@@ -89,6 +89,7 @@ async function admission(context: ScanContext, message: DueMessage): Promise<Adm
     pending: 0,
     untold: 0,
     deleted: false,
+    unwritten: undefined,
     span: context.tracing.start('qmgr', envelope.traceparent),
   };
   context.log.info(

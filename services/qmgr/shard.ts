@@ -9,22 +9,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { wholeEnvelope } from '../../lib/queue/entry-reader.ts';
 import { decodeFrame } from '../../lib/queue/frame.ts';
+import { shardOf } from '../../lib/queue/shard-hash.ts';
 import { finishingMessages, nextDue, reclaimActive } from '../../lib/queue/sql/due.ts';
 import { beginLog, logNumber, shardPosition } from '../../lib/queue/sql/shard-log.ts';
 import { incomingStream } from '../../lib/queue/streams.ts';
 import { Pace } from '../../lib/util/pace.ts';
+import { Wake } from '../../lib/util/wake.ts';
+import { type Arrival, type ArrivalContext, admission, LaterVersion, mayStayUnwritten, readFrames } from './arrival.ts';
 import type { QmgrContext } from './context.ts';
-import { ingestFrames, LaterVersion, NotOwner } from './ingest.ts';
+import { applyArrivals, NotOwner } from './ingest.ts';
 import { LogFeed } from './log-feed.ts';
 import { LargeEntry, scanDue } from './scan.ts';
 import { sweepContent } from './sweep.ts';
 import { Trimmer } from './trim.ts';
+import { UnwrittenArrivals } from './unwritten.ts';
 
 /** After a round of this many milliseconds an error is a new one. */
 const STEADY = 10_000;
 const SWEEP_INTERVAL = 3600 * 1000;
-/** Milliseconds between two batches of the incoming log: each costs Postgres the same whatever it holds. */
-const INGEST_PACE = 8;
+/** Milliseconds between two readings of a busy log: each costs the same whatever it brings. */
+const READ_PACE = 8;
 /** Recipients that one scan brings in. */
 const SCAN_LIMIT = 500;
 
@@ -39,6 +43,11 @@ export class Shard {
   readonly #shard: number;
   readonly #epoch: number;
   readonly #signal: AbortSignal;
+  readonly #unwritten = new UnwrittenArrivals();
+  /** Rings when something was read. */
+  readonly #arrived = new Wake();
+  /** Rings when something was written. */
+  readonly #confirmed = new Wake();
 
   constructor(context: QmgrContext, shard: number, epoch: number, signal: AbortSignal) {
     this.#context = context;
@@ -48,6 +57,14 @@ export class Shard {
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#rounds();
+    } finally {
+      this.#unwritten.release();
+    }
+  }
+
+  async #rounds(): Promise<void> {
     const { pool, log, scheduler } = this.#context;
     let complained = '';
     for (let wait = 100; !this.#signal.aborted; wait = Math.min(wait * 2, 2000)) {
@@ -66,6 +83,7 @@ export class Shard {
           });
         }
         const position = await this.#position();
+        this.#unwritten.rewind(position.applied, position.logNumber);
         began = performance.now();
         await this.#work(position, signal);
       } catch (error) {
@@ -106,7 +124,12 @@ export class Shard {
     );
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
-    const loops = [this.#ingest(position, trimmer, either), this.#scan(either), this.#trim(trimmer, either)];
+    const loops = [
+      this.#read(position, either),
+      this.#write(position, trimmer, either),
+      this.#scan(either),
+      this.#trim(trimmer, either),
+    ];
     try {
       await Promise.race(loops);
       // A loop ends without an error only when the signal told it to.
@@ -165,38 +188,70 @@ export class Shard {
     }
   }
 
-  async #ingest(position: Position, trimmer: Trimmer, signal: AbortSignal): Promise<void> {
-    const { relaxedPool: pool, nats, log, rewrite, tracing, rule, scheduler, notify } = this.#context;
-    const context = {
-      pool,
-      log,
-      rewrite,
-      tracing,
-      shard: this.#shard,
-      epoch: this.#epoch,
-      logNumber: position.logNumber,
-      rule,
-      readEnvelope: (stub: Parameters<typeof wholeEnvelope>[1]) => wholeEnvelope(this.#context.content, stub),
-    };
-    const pace = new Pace(INGEST_PACE);
-    let applied = position.applied;
-    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), applied + 1, signal);
+  #arrivalContext(logNumber: number): ArrivalContext {
+    const { log, rewrite, tracing, rule, content } = this.#context;
+    const readEnvelope: ArrivalContext['readEnvelope'] = (stub) => wholeEnvelope(content, stub);
+    return { log, rewrite, tracing, rule, logNumber, shard: this.#shard, epoch: this.#epoch, readEnvelope };
+  }
+
+  /** Reads the log. What can do without rows is delivered at once; the rest when `#write` has seen to them. */
+  async #read(position: Position, signal: AbortSignal): Promise<void> {
+    const { nats, scheduler } = this.#context;
+    const context = this.#arrivalContext(position.logNumber);
+    const pace = new Pace(READ_PACE);
+    let read = position.applied;
+    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), read + 1, signal);
     while (!signal.aborted) {
       await scheduler.waitForRoom(signal);
       await pace.wait();
+      while (this.#unwritten.full && !signal.aborted) await this.#confirmed.wait(1000, signal);
       const frames = await feed.take();
       if (frames === undefined) return;
-      const fresh = frames.filter((frame) => frame.sequence > applied);
+      const fresh = frames.filter((frame) => frame.sequence > read);
       if (fresh.length === 0) continue;
-      const result = await ingestFrames(context, fresh, applied);
-      applied = result.applied;
-      trimmer.applied(
-        applied,
-        fresh.reduce((octets, frame) => octets + frame.bytes.length, 0),
-      );
-      if (result.handedOver) notify();
-      scheduler.admit(result.admissions);
+      const arrivals = await readFrames(context, fresh);
+      read = arrivals.to;
+      const early = this.#unwritten.add(arrivals, performance.now(), (arrival) => mayStayUnwritten(context, arrival));
+      this.#admit(context, early);
+      this.#arrived.ring();
     }
+  }
+
+  #admit(context: ArrivalContext, arrivals: readonly Arrival[]): void {
+    const now = Date.now() * 1000;
+    this.#context.scheduler.admit(arrivals.flatMap((arrival) => admission(context, arrival, now) ?? []));
+  }
+
+  /** Moves applied_sequence past what was read, with rows for what is not delivered by then; at the end, for all that is left. */
+  async #write(position: Position, trimmer: Trimmer, signal: AbortSignal): Promise<void> {
+    let applied = position.applied;
+    while (!signal.aborted) {
+      const wait = this.#unwritten.dueIn(performance.now());
+      if (wait === undefined || wait > 0) await this.#arrived.wait(wait ?? 1000, signal);
+      else applied = await this.#writeRows(position.logNumber, applied, trimmer);
+    }
+    await this.#writeRows(position.logNumber, applied, trimmer);
+  }
+
+  /** Resolves to the sequence up to which all is applied. */
+  async #writeRows(logNumber: number, from: number, trimmer: Trimmer): Promise<number> {
+    const { pool, log, rule, notify } = this.#context;
+    const batch = this.#unwritten.next(performance.now());
+    if (batch === undefined) return from;
+    const { rows, corrupt, to, lastFrame, octets } = batch;
+    const kept = await applyArrivals(
+      { pool, log, rule, logNumber, shard: this.#shard, epoch: this.#epoch },
+      { arrivals: rows, corrupt, from, to, lastFrame },
+    );
+    this.#unwritten.confirm(to);
+    this.#confirmed.ring();
+    trimmer.applied(to, octets);
+    this.#admit(
+      this.#arrivalContext(logNumber),
+      kept.filter(({ unwritten }) => unwritten === undefined),
+    );
+    if (kept.some(({ resolved }) => resolved.some((reply) => shardOf(rule, reply) !== this.#shard))) notify();
+    return to;
   }
 
   async #scan(signal: AbortSignal): Promise<void> {

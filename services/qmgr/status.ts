@@ -50,7 +50,7 @@ const BATCH = 2_000;
 /** Recipients of messages with several: a transaction is to last for milliseconds. */
 const RECIPIENTS = 5_000;
 /** Milliseconds between two transactions: nobody waits for them, and each costs the same whatever it holds. */
-const PACE = 25;
+const PACE = 50;
 
 export class StatusWriter {
   readonly #options: StatusOptions;

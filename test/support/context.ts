@@ -95,7 +95,6 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     stores: {
       nats: () => missing('NATS'),
       postgres: () => missing('Postgres'),
-      relaxedPostgres: () => missing('Postgres'),
     },
     content: { read: () => missing('content') },
     entries: { read: () => missing('log') },

@@ -81,7 +81,6 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     stores: {
       nats: () => missing('NATS'),
       postgres: () => missing('Postgres'),
-      relaxedPostgres: () => missing('Postgres'),
     },
     content: inlineContent,
     entries: {

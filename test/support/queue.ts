@@ -124,7 +124,6 @@ export async function createQueue(): Promise<TestQueue> {
     listen,
     stores: {
       postgres: async () => pool,
-      relaxedPostgres: async () => pool,
       nats: () => Promise.reject(new Error('the test has no NATS')),
     },
     entries: { read: async (at) => stored.get(`${at.stream}/${at.sequence}/${at.entry}`) },

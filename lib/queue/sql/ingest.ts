@@ -3,8 +3,8 @@
  * at to the one it ends at, in the same statement, and only for the epoch that owns the shard. Where the row does not
  * move nothing is inserted, because every insert joins it.
  *
- * The commit may be asynchronous: what is lost with a crashed server is lost together with applied_sequence, and read
- * again from the log.
+ * Where a message was delivered before it had rows, moving past it is the record of its delivery: the commit has to be on
+ * disk.
  */
 import type { ClientBase } from 'pg';
 

@@ -1,0 +1,152 @@
+/**
+ * What the frames of an incoming log bring: decoded, resolved, and made ready for the active queue.
+ *
+ * An entry that cannot be read is set apart, and does not hold up the others. Throws LaterVersion for a frame that only a
+ * later version understands. Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`.
+ */
+import { Envelope, type ResolveReply, type TrivialRewrite } from '../../lib/clients/protocols.ts';
+import { decodeFrame } from '../../lib/queue/frame.ts';
+import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
+import type { Tracing } from '../../lib/server/tracing.ts';
+import type { Log } from '../../lib/util/log.ts';
+import type { LogFrame } from './log-feed.ts';
+import type { ActiveMessage, Admission } from './message.ts';
+import type { Unwritten } from './unwritten.ts';
+
+export interface ArrivalContext {
+  readonly log: Log;
+  readonly rewrite: TrivialRewrite;
+  readonly tracing: Tracing;
+  readonly shard: number;
+  readonly epoch: number;
+  readonly logNumber: number;
+  readonly rule: ShardRule;
+  /** Reads an envelope that was too large for its frame. */
+  readonly readEnvelope: (stub: Envelope) => Promise<Envelope>;
+}
+
+export interface Arrival {
+  readonly sequence: number;
+  readonly entry: number;
+  envelope: Envelope;
+  readonly envelopeBytes: Buffer;
+  readonly content: Buffer;
+  resolved: ResolveReply[];
+  /** Set where it is in the active queue before it has rows. */
+  unwritten: Unwritten | undefined;
+}
+
+export interface CorruptEntry {
+  readonly sequence: number;
+  readonly entry: number;
+  readonly reason: string;
+  readonly bytes: Buffer;
+}
+
+/** Frames that were read together. */
+export interface Arrivals {
+  readonly arrivals: readonly Arrival[];
+  readonly corrupt: readonly CorruptEntry[];
+  /** Sequence and id of the last frame. */
+  readonly to: number;
+  readonly lastFrame: string;
+  readonly octets: number;
+}
+
+/** The frames hold what only a later version understands. */
+export class LaterVersion extends Error {
+  override readonly name = 'LaterVersion';
+}
+
+function decode(frames: readonly LogFrame[]): Arrivals {
+  const arrivals: Arrival[] = [];
+  const corrupt: CorruptEntry[] = [];
+  let lastFrame = '';
+  let octets = 0;
+  for (const { sequence, bytes } of frames) {
+    octets += bytes.length;
+    const decoded = decodeFrame(bytes);
+    if (decoded.kind === 'later-version') throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
+    if (decoded.kind === 'damaged') {
+      corrupt.push({ sequence, entry: 0, reason: decoded.reason, bytes });
+      continue;
+    }
+    lastFrame = decoded.frame.id;
+    decoded.frame.entries.forEach(({ envelope: envelopeBytes, content }, entry) => {
+      try {
+        const envelope = Envelope.decode(envelopeBytes);
+        arrivals.push({ sequence, entry, envelope, envelopeBytes, content, resolved: [], unwritten: undefined });
+      } catch (error) {
+        const reason = `the envelope cannot be read: ${String(error)}`;
+        corrupt.push({ sequence, entry, reason, bytes: envelopeBytes });
+      }
+    });
+  }
+  return { arrivals, corrupt, to: frames.at(-1)!.sequence, lastFrame, octets };
+}
+
+/** Resolves every recipient of every arrival by one call. */
+async function resolveAll(rewrite: TrivialRewrite, arrivals: readonly Arrival[]): Promise<void> {
+  const requests = arrivals.flatMap(({ envelope }) =>
+    envelope.recipients.map((recipient) => ({ kind: 'resolve', sender: envelope.sender, address: recipient.address })),
+  );
+  const replies = await rewrite.resolve(requests);
+  let at = 0;
+  for (const arrival of arrivals) {
+    arrival.resolved = replies.slice(at, at + arrival.envelope.recipients.length);
+    at += arrival.envelope.recipients.length;
+  }
+}
+
+/** At least one frame. */
+export async function readFrames(context: ArrivalContext, frames: readonly LogFrame[]): Promise<Arrivals> {
+  const read = decode(frames);
+  for (const arrival of read.arrivals) {
+    if (arrival.envelope.envelopeReference !== undefined)
+      arrival.envelope = await context.readEnvelope(arrival.envelope);
+  }
+  await resolveAll(context.rewrite, read.arrivals);
+  return read;
+}
+
+/** Undefined where nothing of it is this shard's to deliver at present. */
+export function admission(context: ArrivalContext, arrival: Arrival, activeTime: number): Admission | undefined {
+  const { envelope, content, sequence, entry, resolved } = arrival;
+  if (envelope.hold) return undefined;
+  const recipients = resolved.flatMap((reply, offset) =>
+    shardOf(context.rule, reply) === context.shard ? [{ offset, attempts: 0, resolved: reply }] : [],
+  );
+  if (recipients.length === 0) return undefined;
+  const key = { log: context.logNumber, sequence, entry };
+  const message: ActiveMessage = {
+    key,
+    shard: context.shard,
+    epoch: context.epoch,
+    envelope,
+    content: envelope.contentReference === undefined ? content : undefined,
+    at: key,
+    activeTime,
+    single: envelope.recipients.length === 1,
+    delayNotified: false,
+    pending: 0,
+    untold: 0,
+    deleted: false,
+    unwritten: arrival.unwritten,
+    span: context.tracing.start('qmgr', envelope.traceparent),
+  };
+  context.log.info(
+    `${envelope.queueId}: from=<${envelope.sender}>, size=${envelope.contentSize}, nrcpt=${envelope.recipients.length} (queue active)`,
+  );
+  return { message, recipients };
+}
+
+/** Whether it may be delivered before it has rows: nothing but its one recipient's row would be lost by never writing any. */
+export function mayStayUnwritten(context: ArrivalContext, { envelope, resolved }: Arrival): boolean {
+  return (
+    resolved.length === 1 &&
+    !envelope.hold &&
+    envelope.idempotenceKey === '' &&
+    envelope.contentReference === undefined &&
+    shardOf(context.rule, resolved[0]!) === context.shard
+  );
+}
