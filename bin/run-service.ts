@@ -1,11 +1,12 @@
 /**
  * Services as a process: `postfleet <daemon> [--service NAME/TYPE …]`, mostly one. Their addresses come from main.cf or the environment
- * (POSTFLEET_NATS_URL, POSTFLEET_POSTGRES_URL, POSTFLEET_RPC_ADDRESS, POSTFLEET_RPC_TOKEN_FILE).
+ * (POSTFLEET_NATS_URL, POSTFLEET_POSTGRES_URL, POSTFLEET_RPC_ADDRESS, POSTFLEET_RPC_TOKEN_FILE, POSTFLEET_RPC_TLS_DIRECTORY).
  *
  * Throws FatalError for what keeps it from starting. Resolves when it has drained after `stop`.
  */
 import { readFileSync } from 'node:fs';
 import { RemoteClients } from '../lib/clients/grpc.ts';
+import { channelCredentials, serverCredentials } from '../lib/clients/rpc-certificates.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import { readSuccessor } from '../lib/config/reload.ts';
 import { Configuration } from '../lib/config/settings.ts';
@@ -159,7 +160,9 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   const services = await servicesOf(configuration, options);
   const token = readToken(configuration);
   await using stack = new AsyncDisposableStack();
-  const remote = stack.use(new RemoteClients({ address: configuration.text('postfleet_rpc_address'), token }));
+  const certificates = configuration.text('postfleet_rpc_tls_directory');
+  const address = configuration.text('postfleet_rpc_address');
+  const remote = stack.use(new RemoteClients({ address, token, credentials: channelCredentials(certificates) }));
   const listener = new SharedListener();
   const host: ServiceHost = new ServiceHost({
     configuration,
@@ -191,10 +194,16 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   master?.onLost(() => next(() => told[Symbol.asyncDispose]()));
   for (const { entry, definition } of services) await host.start(entry, definition);
   await listener.listen((implementation) => {
-    const listen = configuration.text('postfleet_rpc_listen') || configuration.text('postfleet_rpc_address');
-    const address = listen.replaceAll('{service}', services[0]!.entry.name);
-    const grace = configuration.seconds('postfleet_shutdown_grace') * 1000;
-    return listenRpc({ address, token, implementation, grace, notReady: () => host.notReady(), log: host.log });
+    const listen = configuration.text('postfleet_rpc_listen') || address;
+    return listenRpc({
+      address: listen.replaceAll('{service}', services[0]!.entry.name),
+      token,
+      credentials: serverCredentials(certificates),
+      implementation,
+      grace: configuration.seconds('postfleet_shutdown_grace') * 1000,
+      notReady: () => host.notReady(),
+      log: host.log,
+    });
   });
   if (configuration.boolean('postfleet_watch_configuration'))
     stack.use(new DirectoryWatch({ directory: configDirectory, changed: readAgain, seen }));

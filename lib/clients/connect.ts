@@ -10,12 +10,14 @@ import type { Configuration } from '../config/settings.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import { RemoteClients } from './grpc.ts';
 import { Unavailable } from './protocols.ts';
+import { channelCredentials } from './rpc-certificates.ts';
 
 export function connectServices(configuration: Configuration): RemoteClients {
   const address = configuration.text('postfleet_rpc_address');
   const path = configuration.text('postfleet_rpc_token_file');
   if (address === '' || path === '') throw new Unavailable('no running instance was found');
-  return new RemoteClients({ address, token: readToken(path) });
+  const credentials = channelCredentials(configuration.text('postfleet_rpc_tls_directory'));
+  return new RemoteClients({ address, token: readToken(path), credentials });
 }
 
 function readToken(path: string): string {

@@ -39,6 +39,7 @@ import {
   type TrivialRewrite,
   Unavailable,
 } from './protocols.ts';
+import { FLEET_NAME } from './rpc-certificates.ts';
 
 export const TOKEN_HEADER = 'postfleet-token';
 /** Octets of one gRPC message: a batch of requests with inline content. */
@@ -48,7 +49,8 @@ export interface RemoteOptions {
   /** "unix:/run/postfleet/{service}.sock", "dns:///postfleet-{service}:2600"; {service} is the master.cf name. */
   readonly address: string;
   readonly token: string;
-  readonly credentials?: ChannelCredentials;
+  /** Left out: calls are not encrypted. */
+  readonly credentials?: ChannelCredentials | undefined;
 }
 
 const CHANNEL_OPTIONS: ChannelOptions = {
@@ -171,7 +173,11 @@ export class RemoteClients implements AsyncDisposable {
     if (channel === undefined) {
       const address = this.#options.address.replaceAll('{service}', service);
       // Made by grpc-js itself: the wrapper of nice-grpc appends a port to "unix:/path".
-      channel = new Channel(address, this.#options.credentials ?? ChannelCredentials.createInsecure(), CHANNEL_OPTIONS);
+      const { credentials } = this.#options;
+      channel =
+        credentials === undefined
+          ? new Channel(address, ChannelCredentials.createInsecure(), CHANNEL_OPTIONS)
+          : new Channel(address, credentials, { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': FLEET_NAME });
       this.#channels.set(service, channel);
     }
     return channel;

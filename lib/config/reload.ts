@@ -20,6 +20,7 @@ export const RESTART_PARAMETERS = [
   'postfleet_replicas',
   'postfleet_rpc_address',
   'postfleet_rpc_listen',
+  'postfleet_rpc_tls_directory',
   'postfleet_rpc_token_file',
   'postfleet_session_threads',
   'postfleet_shards',

@@ -292,6 +292,7 @@ export const PARAMETERS_OF_OPERATOR = [
   'postfleet_port_map',
   'postfleet_rpc_address',
   'postfleet_rpc_listen',
+  'postfleet_rpc_tls_directory',
   'postfleet_rpc_token_file',
   'postfleet_shutdown_grace',
   'postfleet_watch_configuration',

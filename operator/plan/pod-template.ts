@@ -79,6 +79,7 @@ export function environment({ owner, checked, clusterDomain, streamReplicas }: P
     ['postfleet_rpc_address', `dns:///${owner.name}-{service}.${owner.namespace}.svc.${clusterDomain}:${RPC_PORT}`],
     ['postfleet_rpc_listen', `[::]:${RPC_PORT}`],
     ['postfleet_rpc_token_file', `${SECRET_DIRECTORY}/rpc-token`],
+    ['postfleet_rpc_tls_directory', SECRET_DIRECTORY],
     ['postfleet_http_listen', `[::]:${HTTP_PORT}`],
     ['postfleet_watch_configuration', 'yes'],
   ]);

@@ -23,16 +23,17 @@ import { FatalError } from '../../lib/util/errors.ts';
 import type { OperatorContext } from '../context.ts';
 import { configurationHash } from '../plan/config-map.ts';
 import { contentHash } from '../plan/hash.ts';
-import { type Child, childName, type Owner, type PlanInput } from '../plan/input.ts';
+import { type Child, childName, type Owner, type PlanInput, rpcSecretName } from '../plan/input.ts';
 import { lastGood, lastGoodName, readLastGood } from '../plan/last-good.ts';
 import { MIGRATION_LABEL } from '../plan/migration-job.ts';
 import { allChildren, type Plan, plan } from '../plan/plan.ts';
+import { authoritySecretName } from '../plan/rpc-secret.ts';
 import { type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
 import { type Findings, problemText } from './conditions.ts';
 import { addFinalizer, deleteMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
-import { fleetSecret } from './fleet-secret.ts';
+import { fleetSecrets } from './fleet-secret.ts';
 import { tellPods } from './pod-news.ts';
 import { type QueueSeen, watchQueue } from './queue-watch.ts';
 import { MissingReference, ReferenceReader, type References } from './references.ts';
@@ -201,7 +202,7 @@ export class Reconciler {
   }
 
   async #shared(pass: Pass, input: PlanInput, { shared }: Plan): Promise<void> {
-    await this.#applier.apply(await fleetSecret(this.#context, pass.owner));
+    for (const secret of await fleetSecrets(this.#context, pass.owner)) await this.#applier.apply(secret);
     for (const child of shared) await this.#applier.apply(child);
     pass.hash = configurationHash(input);
     const told = await tellPods(this.#context, pass.owner, pass.hash);
@@ -302,7 +303,7 @@ export class Reconciler {
     if (pass.progress !== '') return;
     const { namespace, name } = pass.owner;
     const kept = new Set(allChildren(wanted).map(({ kind, metadata }) => `${kind}/${metadata.name}`));
-    for (const own of [lastGoodName(pass.owner), childName(pass.owner, 'rpc')])
+    for (const own of [lastGoodName(pass.owner), rpcSecretName(pass.owner), authoritySecretName(pass.owner)])
       kept.add(`ConfigMap/${own}`).add(`Secret/${own}`);
     for (const child of this.#context.cluster.children(namespace, name)) {
       const { kind, metadata } = child;

@@ -23,6 +23,7 @@ export const postfleet: readonly ParameterRow[] = [
   ['postfleet_replicas', 'int', '1', '1..5', '', 'all', 'Copies of each stream: 3 on a cluster of three NATS servers.'],
   ['postfleet_rpc_address', 'string', '', '', '', 'all', 'Where services are called: unix:/path/{service}.sock or dns:///name-{service}:port; {service} stands for the name in master.cf.'],
   ['postfleet_rpc_listen', 'string', '', '', '', 'all', 'Where a service answers calls: unix:/path/{service}.sock or host:port; empty for the form of postfleet_rpc_address.'],
+  ['postfleet_rpc_tls_directory', 'string', '', '', '', 'all', 'Directory with ca.crt, tls.crt and tls.key: calls between services are encrypted, and both ends show a certificate of that authority. Files that change are read again. Empty: calls carry the token alone.'],
   ['postfleet_rpc_token_file', 'string', '', '', '', 'all', 'File with the token that calls between services carry.'],
   ['postfleet_session_threads', 'int', '0', '0..64', '', 'all', 'Threads that hold SMTP sessions; 0 chooses by the number of processors.'],
   ['postfleet_shards', 'int', '1', '1..1024', '', 'all', 'Number of shards of the queue; fixed when the queue is created.'],
