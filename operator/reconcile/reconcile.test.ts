@@ -466,6 +466,22 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     assert.equal((await get<{ data: Record<string, string> }>(KINDS.secret, 'mail-rpc'))!.data['rpc-token'], token);
   });
 
+  test('a pod template that the API server refuses is told, and its correction goes on', async () => {
+    await change({
+      services: {
+        smtpd: { podTemplate: { spec: { containers: [{ name: 'postfleet', imagePullPolicy: 'Sometimes' }] } } },
+      },
+    });
+    const { reason, message } = await holds('Degraded');
+    assert.equal(reason, 'Refused');
+    assert.match(
+      message,
+      /Deployment\.apps "mail-smtpd" is invalid: .*imagePullPolicy: Unsupported value: "Sometimes"/s,
+    );
+    await change({ services: null });
+    await holds('Ready');
+  });
+
   test('a pause keeps the operator from everything, and its end lets it go on', async () => {
     await annotate({ 'postfleet.dev/paused': 'true' });
     await until('the pause', async () => (await condition('Progressing'))?.reason === 'Paused');

@@ -28,6 +28,7 @@ import { lastGood, lastGoodName, readLastGood } from '../plan/last-good.ts';
 import { MIGRATION_LABEL } from '../plan/migration-job.ts';
 import { allChildren, type Plan, plan } from '../plan/plan.ts';
 import { authoritySecretName } from '../plan/rpc-secret.ts';
+import { ApiError } from '../runtime/api-client.ts';
 import { type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
@@ -52,6 +53,11 @@ export const ANNOTATIONS = {
 
 /** How soon a pass that waits for something that tells nobody comes again. */
 const SOON_MS = 2000;
+
+/** The same for what somebody has to cure; changes of what it names are told. */
+const BLOCKED_MS = 5000;
+/** An object that is wrong, or rights that are missing: a podTemplate may ask for anything. */
+const REFUSALS = new Set([400, 403, 422]);
 
 /** What a pass has come to; each step adds to it. */
 interface Pass {
@@ -122,8 +128,9 @@ export class Reconciler {
       this.#block(pass, error);
     }
     await this.#report(pass, paused, before);
-    const waits = pass.progress !== '' || pass.blocked !== undefined;
-    return waits ? Math.min(SOON_MS, this.#context.settings.resyncMs) : this.#context.settings.resyncMs;
+    const { resyncMs } = this.#context.settings;
+    if (pass.blocked !== undefined) return Math.min(BLOCKED_MS, resyncMs);
+    return pass.progress === '' ? resyncMs : Math.min(SOON_MS, resyncMs);
   }
 
   async #forget(key: string): Promise<void> {
@@ -143,6 +150,8 @@ export class Reconciler {
       pass.blocked = { reason: 'StoresAway', message: error.message, degraded: true };
     else if (error instanceof FatalError)
       pass.blocked = { reason: 'StoresWrong', message: error.message, degraded: true };
+    else if (error instanceof ApiError && REFUSALS.has(error.status))
+      pass.blocked = { reason: 'Refused', message: `the API server refused: ${error.message}`, degraded: true };
     else throw error;
   }
 

@@ -15,9 +15,12 @@ import { type Kind, type KubeObject, objectPath } from './kinds.ts';
 
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** Servers send a bookmark about once a minute; a watch that is silent for longer is dead. */
-const WATCH_SILENCE_MS = 150_000;
+/** A watch of a collection in which nothing happens is silent until the server ends it, after WATCH_SECONDS. */
+export const WATCH_SECONDS = 120;
+const WATCH_SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
 const LINE_LIMIT = 16 * 1024 * 1024;
+/** Refusals of large objects repeat them. */
+const MESSAGE_LIMIT = 600;
 
 /** An answer of the API server that is no success; `message` is the server's own. */
 export class ApiError extends Error {
@@ -26,10 +29,15 @@ export class ApiError extends Error {
   readonly reason: string;
 
   constructor(status: number, reason: string, message: string) {
-    super(message);
+    super(message.length > MESSAGE_LIMIT ? shortened(message) : message);
     this.status = status;
     this.reason = reason;
   }
+}
+
+/** The beginning, which names the object, and the end, which says what is wrong with it. */
+function shortened(message: string): string {
+  return `${message.slice(0, MESSAGE_LIMIT / 2)} … ${message.slice(-MESSAGE_LIMIT / 2)}`;
 }
 
 export interface RequestParts {

@@ -6,13 +6,11 @@
  * Logs one warning when it loses the server, one line when it has it again.
  */
 import type { Log } from '../../lib/util/log.ts';
-import { type ApiClient, ApiError } from './api-client.ts';
+import { type ApiClient, ApiError, WATCH_SECONDS } from './api-client.ts';
 import { Backoff, pause } from './backoff.ts';
 import { type KubeObject, keyOf } from './kinds.ts';
 
 const PAGE = '500';
-/** Seconds after which the server ends a watch, so that lost connections do not stay for ever. */
-const WATCH_SECONDS = '290';
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
@@ -127,7 +125,8 @@ export class Informer<T extends KubeObject> {
         ...this.#query(),
         resourceVersion: this.#resourceVersion,
         allowWatchBookmarks: 'true',
-        timeoutSeconds: WATCH_SECONDS,
+        // So that a connection that is lost without a word does not stay for ever.
+        timeoutSeconds: String(WATCH_SECONDS),
       },
       ...(metadataOnly === true ? { accept: METADATA_ONLY } : {}),
       signal,
