@@ -5,7 +5,7 @@
  *   --only SCENARIO   one of relay-20, relay-20-kept, relay-200, relay-200-kept, accept-20 …, paced, memory
  *   --systems a,b     some of postfix, postfleet, postfleet-processes
  *   --rounds N        times that each system runs, in turn (2)
- *   --messages N      messages of a run (10000)
+ *   --messages N      messages of a run that are counted (6000)
  *
  * Rates are medians over the rounds; ratios are medians of the ratios within a round, so that a machine whose speed drifts
  * does not decide. Exit status 1 where a message was lost.
@@ -26,8 +26,6 @@ const SYSTEMS: readonly MailSystem[] = [postfix, postfleet, postfleetProcesses];
 const SIZE = 4096;
 const SMTP_PORT = 26_000;
 const SINK_PORT = 26_100;
-/** Messages before anything is counted: Postfix's processes are started, Postfleet's code is compiled. */
-const WARM_UP = 6000;
 
 interface Scenario {
   readonly name: string;
@@ -65,7 +63,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     systems: { type: 'string', default: SYSTEMS.map((system) => system.name).join(',') },
     rounds: { type: 'string', default: '2' },
-    messages: { type: 'string', default: '10000' },
+    messages: { type: 'string', default: '6000' },
   },
 });
 const base = resolve(options.var, 'bench');
@@ -93,8 +91,8 @@ async function measure(system: MailSystem, scenario: Scenario): Promise<Measurem
       if (scenario.mode === 'relay')
         await waitFor(`${count} messages at the sink`, () => sink.messages() >= count, 300);
     };
-    await flood({ port: SMTP_PORT, sessions, messages: WARM_UP, kept, size: SIZE });
-    await relayed(WARM_UP);
+    await flood({ port: SMTP_PORT, sessions, messages: system.warmUp, kept, size: SIZE });
+    await relayed(system.warmUp);
 
     const cpuBefore = cpuSeconds(running.pid);
     const probing = new AbortController();
@@ -111,7 +109,7 @@ async function measure(system: MailSystem, scenario: Scenario): Promise<Measurem
       probing.abort();
     }
     const replies = await times;
-    const total = WARM_UP + messages + replies.length;
+    const total = system.warmUp + messages + replies.length;
     await relayed(total);
     const ended = scenario.mode === 'relay' ? performance.now() : accepted;
     const sent = messages + replies.length;
@@ -176,7 +174,7 @@ async function pacedRows(): Promise<Row[]> {
         mode: 'relay',
         sessions: 20,
       });
-      await flood({ port: SMTP_PORT, sessions: 20, messages: WARM_UP, kept: false, size: SIZE });
+      await flood({ port: SMTP_PORT, sessions: 20, messages: system.warmUp, kept: false, size: SIZE });
       const times = await paced(SMTP_PORT, SIZE, rate, 10);
       all.get(system.name)!.push(times);
       progress(`paced round ${round}/${rounds} ${system.name}: p99 ${percentile(times, 0.99).toFixed(1)} ms`);
@@ -232,8 +230,11 @@ if (rows.length === 0 && options.only !== 'memory') {
   );
   process.exitCode = 64;
 } else {
-  if (rows.length > 0) process.stdout.write(`${table(rows)}\n`);
-  writeFileSync(join(resolve(options.var), 'bench.json'), `${JSON.stringify(rows, null, 2)}\n`);
+  if (rows.length > 0) {
+    process.stdout.write(`${table(rows)}\n`);
+    mkdirSync(resolve(options.var), { recursive: true });
+    writeFileSync(join(resolve(options.var), 'bench.json'), `${JSON.stringify(rows, null, 2)}\n`);
+  }
   if (options.only === undefined || options.only === 'memory')
     await memory({ base, smtpPort: SMTP_PORT, sinkPort: SINK_PORT, progress });
   if (rows.some((row) => row.lost > 0)) process.exitCode = 1;

@@ -91,6 +91,7 @@ function masterCf(port: number): string {
 
 export const postfix: MailSystem = {
   name: 'postfix',
+  warmUp: 2000,
   async start(options) {
     const { directory, smtpPort } = options;
     if (!existsSync('/usr/sbin/postfix')) throw new Error("Debian's postfix is not installed: apt-get install postfix");

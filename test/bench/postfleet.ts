@@ -34,6 +34,8 @@ smtp_tls_security_level = none
 function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
   return {
     name,
+    // A server runs for weeks: what is compared is code that the engine has compiled.
+    warmUp: 16_000,
     async start(options) {
       const { directory, smtpPort } = options;
       const configuration = join(directory, 'etc');

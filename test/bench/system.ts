@@ -18,5 +18,7 @@ export interface RunningSystem extends AsyncDisposable {
 
 export interface MailSystem {
   readonly name: 'postfix' | 'postfleet' | 'postfleet-processes';
+  /** Messages before anything is counted: processes are started, code is compiled. */
+  readonly warmUp: number;
   start(options: SystemOptions): Promise<RunningSystem>;
 }
