@@ -12,6 +12,7 @@
 import { existsSync } from 'node:fs';
 import { FatalError, PanicError } from '../util/errors.ts';
 import { splitOutsideBraces, splitParameterList } from '../util/split.ts';
+import { parseCompatibilityLevel } from './compatibility-level.ts';
 import { readEnvironment } from './environment.ts';
 import { expand } from './expand.ts';
 import { comparisons, functions } from './expressions.ts';
@@ -260,6 +261,9 @@ export class Configuration {
         break;
       default:
         this.text(name);
+        // Defaults compare with it: a level that is none makes all of these unreadable.
+        if (name === 'compatibility_level' && parseCompatibilityLevel(this.text(name).trim()) === undefined)
+          this.#fail(name, 'a level such as 3.12');
     }
   }
 

@@ -76,6 +76,16 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     /^error spec\.mainCf\.default_process_limit: main\.cf, line \d+/,
   ],
   [
+    'a compatibility level that is none, on which defaults depend',
+    main({ compatibility_level: 'latest' }),
+    /^error spec\.mainCf\.compatibility_level: main\.cf, line \d+: .*expected a level/,
+  ],
+  [
+    'parameters that refer to each other',
+    main({ mydomain: '$myorigin', myorigin: '$mydomain' }),
+    /^error spec\.mainCf\.mydomain: main\.cf, line \d+: .*nesting/,
+  ],
+  [
     'yes or no that is neither',
     main({ smtpd_helo_required: 'perhaps' }),
     /^error spec\.mainCf\.smtpd_helo_required: main\.cf, line \d+/,

@@ -60,21 +60,37 @@ export function checkMailServer(resource: Resource, options: CheckOptions = {}):
   const files = compileFiles(spec);
   problems.push(...files.problems);
   if (files.configuration === undefined) return { problems, checked: undefined };
-  const { configuration, place } = files;
+  try {
+    return checkFleet(spec, files.configuration, files, options);
+  } catch (error) {
+    if (!(error instanceof FatalError)) throw error;
+    // A wrong value that others refer to has been named where it is set.
+    if (isCorrect(problems)) problems.push(files.place.problem('error', error.message));
+    return { problems, checked: undefined };
+  }
+}
+
+const isCorrect = (problems: readonly Problem[]): boolean => problems.every(({ severity }) => severity !== 'error');
+
+function checkFleet(
+  spec: MailServerSpec,
+  configuration: Configuration,
+  { problems: before, place, mainCf, masterCf }: Files,
+  options: CheckOptions,
+): CheckResult {
   const { services, problems: wrongEntries } = fleetServices(configuration.master, (entry) => place.entry(entry));
   const { processes, problems: wrongPlaces } = fleetProcesses(services, spec);
-  problems.push(
+  const problems = [
+    ...before,
     ...wrongEntries,
     ...wrongPlaces,
     ...tableProblems(spec, configuration),
     ...ingressProblems(spec, configuration),
     ...relayProblems(spec, configuration, options),
     ...storageProblems(spec, configuration),
-  );
+  ];
   const fleet = { services, processes };
-  const { mainCf, masterCf } = files;
-  const wrong = problems.some(({ severity }) => severity === 'error');
-  return { problems, checked: wrong ? undefined : { spec, fleet, configuration, mainCf, masterCf } };
+  return { problems, checked: isCorrect(problems) ? { spec, fleet, configuration, mainCf, masterCf } : undefined };
 }
 
 function readSpec(resource: Resource): { spec: MailServerSpec | undefined; problems: Problem[] } {
