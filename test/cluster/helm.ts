@@ -42,6 +42,8 @@ export function install(
     name,
     join(ROOT, 'charts', chart),
     '--create-namespace',
+    // The definition of MailServer outlives the release that made it, and another one may have brought it.
+    '--take-ownership',
     '--values',
     join(import.meta.dirname, 'values', values),
     ...settings.flatMap((setting) => ['--set', setting]),

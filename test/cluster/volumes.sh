@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Keeps local volumes ready for claims: eight of them, each a directory below $VAR/volumes. A volume whose claim was
+# Keeps local volumes ready for claims: sixteen of them, each a directory below $VAR/volumes. A volume whose claim was
 # deleted is emptied and made anew, as a provisioner would have done.
 
 source "$(dirname "$0")/settings.sh"
@@ -28,7 +28,7 @@ for name in $(kube get persistentvolumes -o jsonpath='{.items[?(@.status.phase==
   kube delete persistentvolume "$name" >/dev/null
   rm -rf --one-file-system "${scratch:?}/volumes/$name"
 done
-for number in 1 2 3 4 5 6 7 8; do
+for number in {1..16}; do
   mkdir -p "$scratch/volumes/volume-$number"
   volume "volume-$number"
 done | kube apply --server-side -f - >/dev/null
