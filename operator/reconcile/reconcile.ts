@@ -213,9 +213,11 @@ export class Reconciler {
   async #shared(pass: Pass, input: PlanInput, { shared }: Plan): Promise<void> {
     for (const secret of await fleetSecrets(this.#context, pass.owner)) await this.#applier.apply(secret);
     for (const child of shared) await this.#applier.apply(child);
+    const before = pass.hash;
     pass.hash = configurationHash(input);
     const told = await tellPods(this.#context, pass.owner, pass.hash);
-    if (told > 0) this.#context.log.info(`${keyOf(pass.mailServer)}: configuration ${pass.hash}: told ${told} pods`);
+    if (before !== pass.hash)
+      this.#context.log.info(`${keyOf(pass.mailServer)}: configuration ${pass.hash}: told ${told} pods`);
   }
 
   /** Runs the migration; false while it is not done. */

@@ -36,7 +36,7 @@ export function createOperatorMetrics(): OperatorMetrics {
     }),
     writes: new Gauge({
       name: name('api_writes'),
-      help: 'Requests to the API server that change something, since the start',
+      help: 'Requests to the API server that change something, but for the lease, since the start',
       registers,
     }),
     leader: new Gauge({ name: name('leader'), help: '1 where this operator holds the lease', registers }),
