@@ -45,6 +45,8 @@ export interface Child {
 }
 
 export const RPC_PORT = 2600;
+/** The container of a pod that runs the services. */
+export const CONTAINER = 'postfleet';
 export const HTTP_PORT = 8080;
 export const FLEET_LABEL = 'postfleet.dev/mailserver';
 export const SERVICE_LABEL = 'postfleet.dev/service';

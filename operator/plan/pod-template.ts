@@ -23,6 +23,7 @@ import { type FleetProcess, portMap } from '../../lib/mailserver/fleet.ts';
 import { contentHash } from './hash.ts';
 import {
   answersCalls,
+  CONTAINER,
   configName,
   HTTP_PORT,
   INGRESS_LABEL,
@@ -147,7 +148,7 @@ function container(input: PlanInput, process: FleetProcess, mounts: V1VolumeMoun
   const { checked } = input;
   const inet = process.services.flatMap(({ port }) => (port === undefined ? [] : [port]));
   return {
-    name: 'postfleet',
+    name: CONTAINER,
     // What keeps a service from starting is its last line, and is part of the status of the MailServer.
     terminationMessagePolicy: 'FallbackToLogsOnError',
     image: checked.spec.image ?? input.image,

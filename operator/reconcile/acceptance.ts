@@ -3,14 +3,15 @@
  * that runs says so at its health port (/configuration of lib/server/http.ts), and goes on with the one before; one that
  * could not start has said it in its last words.
  *
- * A pod that does not answer is asked again in the next pass, and for at most PATIENCE_MS: it may be ending, or out of reach.
+ * A pod that does not answer is asked again in the next pass, and for at most PATIENCE_MS: it may be ending, or out of reach. One
+ * that runs an entry which master.cf has not got any more is not asked: it is about to go, or to be made anew.
  */
 import { contentsHash } from '../../lib/config/contents.ts';
 import type { Checked } from '../../lib/mailserver/check.ts';
 import type { ConfigurationNews } from '../../lib/server/http.ts';
 import { EX } from '../../lib/util/errors.ts';
 import type { OperatorContext } from '../context.ts';
-import { HTTP_PORT, SERVICE_LABEL } from '../plan/input.ts';
+import { CONTAINER, HTTP_PORT, SERVICE_LABEL } from '../plan/input.ts';
 
 const PATIENCE_MS = 60_000;
 const ANSWER_MS = 2000;
@@ -46,6 +47,12 @@ export function lastWords({ status }: Pod, after = 0): string | undefined {
   return undefined;
 }
 
+/** The entries of master.cf that a pod runs, as its arguments name them. */
+function entriesOf({ spec }: Pod): string[] {
+  const args = spec?.containers.find(({ name }) => name === CONTAINER)?.args ?? [];
+  return args.filter((_, at) => args[at - 1] === '--service');
+}
+
 interface Heard {
   readonly hash: string;
   /** Milliseconds since 1970. */
@@ -65,13 +72,21 @@ export class AcceptanceWatch {
     this.#now = now;
   }
 
-  async look(key: string, pods: readonly Pod[], { mainCf, masterCf }: Checked): Promise<Acceptance> {
+  async look(
+    key: string,
+    pods: readonly Pod[],
+    { mainCf, masterCf, configuration }: Pick<Checked, 'mainCf' | 'masterCf' | 'configuration'>,
+  ): Promise<Acceptance> {
     const hash = contentsHash(mainCf, masterCf);
     const before = this.#heard.get(key);
     const heard: Heard = before?.hash === hash ? before : { hash, since: this.#now(), pods: new Set() };
     this.#heard.set(key, heard);
+    const entries = new Set(configuration.master.map(({ name, type }) => `${name}/${type}`));
     const services = pods.filter(
-      ({ metadata }) => metadata.labels?.[SERVICE_LABEL] !== undefined && metadata.deletionTimestamp === undefined,
+      (pod) =>
+        pod.metadata.labels?.[SERVICE_LABEL] !== undefined &&
+        pod.metadata.deletionTimestamp === undefined &&
+        entriesOf(pod).every((entry) => entries.has(entry)),
     );
     for (const pod of services) {
       const reason = lastWords(pod, heard.since);

@@ -216,9 +216,9 @@ const nameAndVersion = ({ metadata: { name, namespace, resourceVersion } }: Kube
   },
 });
 
-/** Of a pod: whose it is, where it runs, which configuration it was told of, and with what words it ended. */
+/** Of a pod: whose it is, what it runs and where, which configuration it was told of, and with what words it ended. */
 function podSketch(object: KubeObject): KubeObject {
-  const { metadata, status } = object as KubeObject & V1Pod;
+  const { metadata, spec, status } = object as KubeObject & V1Pod;
   const { managedFields, ownerReferences, ...kept } = metadata as KubeObject['metadata'];
   const containerStatuses = (status?.containerStatuses ?? []).map(({ name, ready, state, lastState }) => ({
     name,
@@ -228,6 +228,7 @@ function podSketch(object: KubeObject): KubeObject {
   }));
   return {
     metadata: kept,
+    spec: { containers: (spec?.containers ?? []).map(({ name, args }) => ({ name, args })) },
     status: { hostIP: status?.hostIP, podIP: status?.podIP, phase: status?.phase, containerStatuses },
   };
 }
