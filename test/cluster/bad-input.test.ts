@@ -22,8 +22,14 @@ interface Resource {
   readonly spec: object;
 }
 
+/** Fields of a spec, wrong ones too. */
+interface Spec {
+  readonly mainCf?: object;
+  readonly [field: string]: unknown;
+}
+
 /** A MailServer without mistakes, but for those of `spec`. There are no stores behind it: the spec is judged before them. */
-function mailServer(name: string, { mainCf = {}, ...spec }: { readonly mainCf?: object }): Resource {
+function mailServer(name: string, { mainCf = {}, ...spec }: Spec): Resource {
   return {
     apiVersion: 'postfleet.dev/v1alpha1',
     kind: 'MailServer',
@@ -38,11 +44,11 @@ function mailServer(name: string, { mainCf = {}, ...spec }: { readonly mainCf?: 
   };
 }
 
-const main = (mainCf: object) => ({ mainCf });
-const entry = (given: object) => ({ masterCf: [given] });
+const main = (mainCf: object): Spec => ({ mainCf });
+const entry = (given: object): Spec => ({ masterCf: [given] });
 const url = 'nats://nats:4222';
 
-type Row = readonly [situation: string, spec: object, names: RegExp, name?: string];
+type Row = readonly [situation: string, spec: Spec, names: RegExp, name?: string];
 
 /** Parameters that are set by a field or by the operator, and what the message says of them. */
 const TAKEN = {
@@ -165,7 +171,7 @@ const refusedLater: readonly Row[] = [
 /** A message about a parameter: the field, main.cf with the line, and what is wrong. */
 const at = (name: string, text = ''): RegExp =>
   new RegExp(`^spec\\.mainCf\\.${name}: main\\.cf, line \\d+: .*${text}`, 'm');
-const cluster = (ingress: object) => ({
+const cluster = (ingress: object): Spec => ({
   ...main({ mynetworks: '127.0.0.0/8 10.244.0.0/24' }),
   ingress: { trafficPolicy: 'Cluster', ...ingress },
 });

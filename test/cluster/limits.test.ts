@@ -152,7 +152,7 @@ test(`a destination's limits hold exactly with ${SMTPD} smtpd and ${QMGR} qmgr`,
     await step(
       t,
       `never more than ${CONCURRENCY} at once to one destination, and no fewer where there is enough`,
-      () => {
+      async () => {
         const peaks = CONCURRENT.map((port) => peakOf(arrived.get(port)!));
         t.diagnostic(`concurrency limit ${CONCURRENCY}: peaks ${peaks}`);
         assert.deepEqual(
@@ -162,7 +162,7 @@ test(`a destination's limits hold exactly with ${SMTPD} smtpd and ${QMGR} qmgr`,
       },
     );
 
-    await step(t, `never less than ${RATE_DELAY_MS} ms between two messages to one destination`, () => {
+    await step(t, `never less than ${RATE_DELAY_MS} ms between two messages to one destination`, async () => {
       const pauses = PACED.map((port) => pausesOf(arrived.get(port)!).toSorted((a, b) => a - b));
       const shown = pauses.map(
         (each) => `${each[0]!.toFixed(0)}/${each[each.length >> 1]!.toFixed(0)}/${each.at(-1)!.toFixed(0)}`,
