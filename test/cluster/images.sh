@@ -123,9 +123,9 @@ image postgres "$(hash_of "$root/images/"{postgres.Dockerfile,start-postgres,pas
   --file "$root/images/postgres.Dockerfile" --build-arg BASE=localhost/base-shell:dev \
   --build-context scripts="$root/images" "$native_postgres"
 
-image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/node_modules/"{smtp-server,nodemailer})" \
+image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/test/faults" "$root/node_modules/"{smtp-server,nodemailer})" \
   --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
-  --build-context peers="$here/images/peers" "$root/node_modules"
+  --build-context peers="$here/images/peers" --build-context faults="$root/test/faults" "$root/node_modules"
 
 mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services operator cli sql 2>/dev/null)
 sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore images/services.passwd "${sources[@]}")

@@ -33,10 +33,10 @@ async function show(t: TestContext, kubectl: Kubectl): Promise<void> {
 }
 
 /** One of several steps that build on each other: a failed one ends the scenario. */
-export async function step(t: TestContext, name: string, run: () => Promise<unknown>): Promise<void> {
+export async function step(t: TestContext, name: string, run: (t: TestContext) => Promise<unknown>): Promise<void> {
   let failed = true;
-  await t.test(name, async () => {
-    await run();
+  await t.test(name, async (t) => {
+    await run(t);
     failed = false;
   });
   if (failed) throw new Error(`nothing more is tried: ${name}`);

@@ -7,6 +7,8 @@ export class NoReply extends Error {
 }
 
 const REPLY_LIMIT = 60_000;
+/** A server that was killed on another machine does not even refuse. */
+const CONNECT_LIMIT = 5000;
 
 export class Client {
   readonly #socket: Socket;
@@ -14,9 +16,10 @@ export class Client {
   #ended = false;
   #waiting: PromiseWithResolvers<number> | undefined;
 
-  constructor(port: number) {
-    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true });
-    this.#socket.setTimeout(REPLY_LIMIT, () => this.#socket.destroy());
+  constructor(port: number, host = '127.0.0.1') {
+    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket.setTimeout(CONNECT_LIMIT, () => this.#socket.destroy());
+    this.#socket.once('connect', () => this.#socket.setTimeout(REPLY_LIMIT));
     this.#socket.setEncoding('latin1').on('data', (text: string) => {
       this.#text += text;
       this.#look();

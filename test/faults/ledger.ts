@@ -54,6 +54,8 @@ export interface Notice extends Copy {
 export interface Kill {
   readonly kind: string;
   readonly at: number;
+  /** When it was gone, where that was not at once. */
+  readonly ended?: number;
   /** When another process had taken its place and was ready. */
   readonly back: number;
 }
@@ -116,7 +118,7 @@ function openUntil({ queueId, ended }: Copy, { kills, removed }: Faults): number
 /** The kill at which the attempt behind a copy was open, if any. */
 function openAt(copy: Copy, faults: Faults): Kill | undefined {
   const until = openUntil(copy, faults);
-  return faults.kills.find(({ kind, at }) => WAY_OUT.has(kind) && at >= copy.began && at <= until);
+  return faults.kills.find(({ kind, at, ended = at }) => WAY_OUT.has(kind) && ended >= copy.began && at <= until);
 }
 
 /** The kill because of which an end of data had no answer, or a refusal, if any. */

@@ -10,6 +10,8 @@ import { contentOf, type Message } from './messages.ts';
 import type { Random } from './random.ts';
 
 export interface LoadOptions {
+  /** 127.0.0.1 where it is left out. */
+  readonly host?: string;
   readonly port: number;
   readonly messages: readonly Message[];
   readonly sessions: number;
@@ -61,8 +63,13 @@ export class Load {
     await Promise.all(Array.from({ length: sessions }, () => this.#session()));
   }
 
+  /** Begins with no further message: `run` ends when what was begun is accepted or given up. */
+  stop(): void {
+    this.#todo.length = 0;
+  }
+
   async #session(): Promise<void> {
-    const { port, sessions, rate, random, signal, isAhead } = this.#options;
+    const { host, port, sessions, rate, random, signal, isAhead } = this.#options;
     let client: Client | undefined;
     let kept = 0;
     const close = (): void => {
@@ -76,7 +83,7 @@ export class Load {
         if (client === undefined || client.ended || kept++ >= KEPT) {
           close();
           kept = 0;
-          client = new Client(port);
+          client = new Client(port, host);
           this.#clients.add(client);
           if ((await client.reply()) !== 220 || (await client.send('EHLO client.test\r\n')) !== 250)
             throw new Error('no session');

@@ -20,7 +20,8 @@ export interface Taken {
 }
 
 export interface SinkOptions {
-  readonly ports: number;
+  /** So many free ports of 127.0.0.1, or this port of every address. */
+  readonly ports: number | { readonly port: number };
   readonly random: Random;
   /** Milliseconds that some replies wait at most. */
   readonly slowness: number;
@@ -28,6 +29,8 @@ export interface SinkOptions {
   /** A recipient was refused for good. */
   refused(recipient: string): void;
 }
+
+const LOOPBACK = { port: 0, host: '127.0.0.1' };
 
 export class Sink implements AsyncDisposable {
   readonly #options: SinkOptions;
@@ -44,9 +47,11 @@ export class Sink implements AsyncDisposable {
 
   static async start(options: SinkOptions): Promise<Sink> {
     const sink = new Sink(options);
-    for (let count = 0; count < options.ports; count++) {
+    const { ports } = options;
+    const places = typeof ports === 'number' ? Array<{ port: number; host?: string }>(ports).fill(LOOPBACK) : [ports];
+    for (const place of places) {
       const server = createServer({ noDelay: true }, (socket) => sink.#serve(socket));
-      server.listen(0, '127.0.0.1');
+      server.listen(place);
       await once(server, 'listening');
       sink.#servers.push(server);
       sink.ports.push((server.address() as { port: number }).port);

@@ -1,12 +1,13 @@
-# The foreign ends of the cluster's tests: a client that sends (load.ts) and a next hop that remembers (sink.ts).
-# The context is node_modules.
+# The ends of the cluster's tests: clients that send and next hops that remember, foreign ones (load.ts, sink.ts) and those of
+# test/faults (ledger-load.ts, ledger-sink.ts). They lie as in the tree. The context is node_modules.
 ARG BASE
 FROM ${BASE}
 COPY smtp-server /peers/node_modules/smtp-server
 COPY nodemailer /peers/node_modules/nodemailer
 COPY punycode.js /peers/node_modules/punycode.js
-COPY --from=peers sink.ts load.ts /peers/
-WORKDIR /peers
+COPY --from=faults . /peers/test/faults/
+COPY --from=peers . /peers/test/cluster/images/peers/
+WORKDIR /peers/test/cluster/images/peers
 USER 10001:10001
 EXPOSE 2525 8080
 ENTRYPOINT ["node"]
