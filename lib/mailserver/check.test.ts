@@ -226,6 +226,11 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     /^error spec\.mainCf\.virtual_alias_maps: hash:\/etc\/postfix\/virtual: there is no spec\.tables\.virtual/,
   ],
   [
+    'a table of a type that there is not',
+    main({ virtual_alias_maps: 'hsah:/etc/postfix/virtual' }),
+    /^error spec\.mainCf\.virtual_alias_maps: hsah:\/etc\/postfix\/virtual: unsupported dictionary type: hsah$/,
+  ],
+  [
     'a table behind proxy: that is not given',
     main({ virtual_alias_maps: 'proxy:lmdb:$config_directory/virtual' }),
     /there is no spec\.tables\.virtual/,

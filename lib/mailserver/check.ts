@@ -15,7 +15,7 @@ import { type MainLine, mainLines } from './main-cf.ts';
 import { type MasterLine, masterLines } from './master-cf.ts';
 import { openRelay } from './open-relay.ts';
 import { API_VERSION, KIND, type MailServerSpec, mailServerSchema } from './schema.ts';
-import { expectedFormat, tablesIn } from './table-use.ts';
+import { expectedFormat, tablesIn, unknownTablesIn } from './table-use.ts';
 
 /** Where pods find main.cf, master.cf and the tables: where a main.cf of Postfix says that they are. */
 export const CONFIG_DIRECTORY = '/etc/postfix';
@@ -218,7 +218,14 @@ function tableProblems(spec: MailServerSpec, configuration: Configuration): Prob
     ),
   ];
   for (const [field, raw, settings] of values) {
-    for (const { type, name } of tablesIn(expanded(settings, raw), CONFIG_DIRECTORY)) {
+    const value = expanded(settings, raw);
+    for (const { type, name } of unknownTablesIn(value, CONFIG_DIRECTORY))
+      problems.push({
+        severity: 'error',
+        field,
+        text: `${type}:${CONFIG_DIRECTORY}/${name}: unsupported dictionary type: ${type}`,
+      });
+    for (const { type, name } of tablesIn(value, CONFIG_DIRECTORY)) {
       const format = tables[name]?.format;
       if (format === undefined)
         problems.push({

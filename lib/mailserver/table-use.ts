@@ -2,7 +2,7 @@
  * Which files below the configuration directory main.cf and master.cf read as lookup tables, and how: by their `type:path`
  * references. Pure.
  */
-import { INDEXED_TYPES } from '../tables/open.ts';
+import { INDEXED_TYPES, tableTypes } from '../tables/open.ts';
 
 export interface TableUse {
   readonly type: string;
@@ -26,13 +26,22 @@ const TOO_LONG = 65_536;
 
 /** The references to files of the directory in the value of a parameter. */
 export function tablesIn(value: string, directory: string): TableUse[] {
+  return references(value, directory).filter(({ type }) => INDEXED_TYPES.has(type) || FILE_TYPES.has(type));
+}
+
+/** References to files of the directory by a type that there is not: nothing can be looked up in these. */
+export function unknownTablesIn(value: string, directory: string): TableUse[] {
+  return references(value, directory).filter(({ type }) => !tableTypes.includes(type));
+}
+
+function references(value: string, directory: string): TableUse[] {
   if (value.length > TOO_LONG) return [];
   const found: TableUse[] = [];
   for (const word of value.split(/[\s,{}]+/)) {
     // "proxy:hash:/etc/postfix/virtual" reads the same file; a pipemap has its own braces, which are gone by here.
-    const [path = '', type = ''] = word.split(':').reverse();
-    if (!path.startsWith(`${directory}/`)) continue;
-    if (INDEXED_TYPES.has(type) || FILE_TYPES.has(type)) found.push({ type, name: path.slice(directory.length + 1) });
+    const [path = '', type] = word.split(':').reverse();
+    if (type === undefined || !path.startsWith(`${directory}/`)) continue;
+    found.push({ type, name: path.slice(directory.length + 1) });
   }
   return found;
 }
