@@ -5,7 +5,7 @@
  */
 import * as helm from './helm.ts';
 import { Kubectl } from './kubectl.ts';
-import { storesOf } from './postfleet-system.ts';
+import { ignoreMissing, storesOf } from './postfleet-system.ts';
 import { freeVolumes } from './volumes.ts';
 
 /** The name of every MailServer that a scenario sends mail to. */
@@ -78,7 +78,7 @@ export class OwnNamespace {
   async remove(): Promise<void> {
     const { kubectl } = this;
     const { namespace } = kubectl;
-    await kubectl.run(['delete', 'mailservers', '--all', '--timeout=120s']).catch(() => undefined);
+    await kubectl.run(['delete', 'mailservers', '--all', '--timeout=120s']).catch(ignoreMissing);
     await helm.uninstall(this.#operator);
     await kubectl.run(['delete', 'namespace', namespace, '--ignore-not-found', '--timeout=180s']);
     await freeVolumes();

@@ -43,7 +43,7 @@ export async function removeAll(kubectl: Kubectl): Promise<void> {
 }
 
 /** On a fresh cluster there is no kind MailServer. */
-function ignoreMissing(error: unknown): void {
+export function ignoreMissing(error: unknown): void {
   if (!/the server doesn't have a resource type|not found/.test(String(error))) throw error;
 }
 
