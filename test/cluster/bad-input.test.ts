@@ -229,6 +229,11 @@ const reported: readonly Row[] = [
     /^spec\.mainCf\.virtual_alias_maps: hash:\/etc\/postfix\/virtual: there is no spec\.tables\.virtual/m,
   ],
   [
+    'a table of a type that there is not',
+    main({ virtual_alias_maps: 'hsah:/etc/postfix/virtual' }),
+    /^spec\.mainCf\.virtual_alias_maps: hsah:\/etc\/postfix\/virtual: unsupported dictionary type: hsah/m,
+  ],
+  [
     'rows where a file is read',
     { ...main({ header_checks: 'regexp:/etc/postfix/checks' }), tables: { checks: { inline: '/x/ DUNNO' } } },
     /^spec\.tables\.checks\.format: header_checks reads it as regexp: expected file/m,
