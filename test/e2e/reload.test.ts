@@ -138,7 +138,7 @@ async function oneServiceRefuses(instance: TestInstance): Promise<void> {
     writeFileSync(file, text);
     if (file === master) writeFileSync(main, `${goodMain}smtpd_banner = never seen\n`);
     process.kill(instance.pid, 'SIGHUP');
-    await until('the reload is refused', () => refusals() > before, 30);
+    await until('the reload is refused', () => refusals() > before, 60);
     assert.match(await banner(instance.port), /ESMTP after$/);
     writeFileSync(main, goodMain);
     writeFileSync(master, goodMaster);
@@ -156,7 +156,7 @@ async function entriesComeAndGo(instance: TestInstance): Promise<void> {
   await until('the new entry listens', async () => (await banner(port)).endsWith('further'), 30);
   writeFileSync(file, before);
   await instance.command('reload', []);
-  await until('nobody listens', async () => (await banner(port)) === 'closed', SOON);
+  await until('nobody listens', async () => (await banner(port)) === 'closed', 30);
   assert.match(await banner(instance.port), /ESMTP after$/);
 }
 
