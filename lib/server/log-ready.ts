@@ -42,7 +42,7 @@ export class LogReadiness {
     const limit = Promise.withResolvers<false>();
     const timer = setTimeout(() => limit.resolve(false), ANSWER_LIMIT);
     try {
-      return (await Promise.race([this.#answers(), limit.promise])) && (await this.#isDurable());
+      return (await Promise.race([this.#answers(), limit.promise])) && this.#isDurable();
     } finally {
       clearTimeout(timer);
     }
@@ -58,14 +58,19 @@ export class LogReadiness {
     }
   }
 
-  /** A server that came back with other settings is noticed; one that cannot be looked at is as it was. */
-  async #isDurable(): Promise<boolean> {
+  /** As it was seen last. Nobody waits for a look: without a name server it takes longer than a probe has. */
+  #isDurable(): boolean {
     if (this.#mayBeWeak) return true;
     if (performance.now() - this.#durabilityAt > DURABILITY_INTERVAL) {
       this.#durabilityAt = performance.now();
-      const seen = await seenDurability(this.#monitorUrl);
-      if (seen !== 'unknown') this.#weak = seen === 'weak';
+      void this.#lookAtDurability();
     }
     return !this.#weak;
+  }
+
+  /** A server that came back with other settings is noticed; one that cannot be looked at is as it was. Never rejects. */
+  async #lookAtDurability(): Promise<void> {
+    const seen = await seenDurability(this.#monitorUrl);
+    if (seen !== 'unknown') this.#weak = seen === 'weak';
   }
 }
