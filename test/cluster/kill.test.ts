@@ -3,8 +3,8 @@
  * Postgres. What was answered with 250 arrives; what arrives twice has a cause; the shards of a qmgr have another owner within
  * seconds.
  *
- * Deletions are of two sorts: "killed", with a second between SIGTERM and SIGKILL, and "told to end", with the grace period of the
- * pod. POSTFLEET_CLUSTER_KILLS is the number of all deletions, at least one of each kind; POSTFLEET_CLUSTER_RATE that of messages per second.
+ * Deletions are of two sorts: "told to end", with the grace period of the pod, and "killed", after SIGKILL to its processes in the
+ * middle of what they do, or on another cluster than that of `make cluster` with a second between SIGTERM and SIGKILL. POSTFLEET_CLUSTER_KILLS is the number of all deletions, at least one of each kind; POSTFLEET_CLUSTER_RATE that of messages per second.
  *
  * `make cluster-test` runs it; without a cluster it fails, for it is not part of `make test`.
  */
@@ -16,6 +16,7 @@ import { until } from './kubectl.ts';
 import { assertBalanced, LoadedFleet, startFleet } from './ledger-system.ts';
 import { assertQuietOperator } from './operator-log.ts';
 import { OwnNamespace, SERVER } from './own-namespace.ts';
+import { crashPod } from './processes.ts';
 import { QmgrLogs } from './qmgr-logs.ts';
 import { step, withTroubles } from './troubles.ts';
 
@@ -25,6 +26,9 @@ const SEED = Number(process.env.POSTFLEET_CLUSTER_SEED ?? 20_261_122);
 const TAKEOVER_LIMIT = 5;
 /** Seconds until mail flows, and until everything is ready, after a deletion. */
 const RECOVERY_LIMIT = 120;
+
+/** Processes of another cluster's pods are out of reach. */
+const elsewhere = process.env.KUBECONFIG !== undefined;
 
 const own = new OwnNamespace('postfleet-kill');
 const { kubectl } = own;
@@ -87,6 +91,7 @@ class Killing {
         : [];
     const kill = { kind: name, at: Date.now(), ended: Number.POSITIVE_INFINITY, back: Number.POSITIVE_INFINITY };
     this.kills.push(kill);
+    if (isKilled && !elsewhere) assert.ok((await crashPod(uid)) > 0, `${pod} has no process here`);
     const seconds = (): string => ((Date.now() - kill.at) / 1000).toFixed(1);
     const gone = kubectl
       .run(['delete', 'pod', pod, ...(isKilled ? ['--grace-period=1'] : []), '--timeout=150s'])

@@ -134,9 +134,12 @@ export async function replicas(kubectl: Kubectl): Promise<Map<string, Replica>> 
   );
 }
 
-export async function sinkAddress(kubectl: Kubectl): Promise<string> {
-  return (await kubectl.run(['get', 'service', 'sink', '--output', 'jsonpath={.spec.clusterIP}'])).trim();
+/** The address of a Service: a client of it needs no name server. */
+async function addressOf(kubectl: Kubectl, service: string): Promise<string> {
+  return (await kubectl.run(['get', 'service', service, '--output', 'jsonpath={.spec.clusterIP}'])).trim();
 }
+
+export const sinkAddress = (kubectl: Kubectl): Promise<string> => addressOf(kubectl, 'sink');
 
 interface Counts {
   readonly begun: number;
@@ -170,7 +173,8 @@ export class LoadedFleet {
 
   /** Begins to send. `rate`: messages per second. */
   static async begin(kubectl: Kubectl, rate: number): Promise<LoadedFleet> {
-    const values = { host: SERVER, sessions: SESSIONS, rate, seed: SEED, domains: DOMAINS };
+    const host = await addressOf(kubectl, SERVER);
+    const values = { host, sessions: SESSIONS, rate, seed: SEED, domains: DOMAINS };
     await kubectl.apply('ledger-load.yaml', values);
     await kubectl.run(['wait', '--for=condition=Ready', 'pod/load', '--timeout=60s']);
     const fleet = new LoadedFleet(kubectl);

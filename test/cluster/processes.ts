@@ -38,19 +38,33 @@ async function usageOf(pid: string): Promise<Usage> {
   return { processes: 1, pss: octets('Pss'), rss: octets('Rss'), seconds: ticks / TICKS_PER_SECOND };
 }
 
-/** What the processes of each pod use, by the pod's uid: those of its containers, and the one that holds its network. */
-export async function usageOfPods(uids: readonly string[]): Promise<Map<string, Usage>> {
-  const usage = new Map(uids.map((uid) => [uid, NOTHING]));
+/** Processes of pods, with the uid of each one's pod: those of its containers, and the one that holds its network. */
+async function* processesOfPods(): AsyncGenerator<{ readonly pid: string; readonly uid: string }> {
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     // Whoever has ended in between is nobody's.
     const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
     const uid = /\/pod([0-9a-f-]{36})\//.exec(cgroups.replaceAll('_', '-'))?.[1];
-    const before = uid === undefined ? undefined : usage.get(uid);
-    if (uid === undefined || before === undefined) continue;
-    usage.set(uid, add(before, await usageOf(pid).catch(() => NOTHING)));
+    if (uid !== undefined) yield { pid, uid };
+  }
+}
+
+/** What the processes of each pod use, by the pod's uid. */
+export async function usageOfPods(uids: readonly string[]): Promise<Map<string, Usage>> {
+  const usage = new Map(uids.map((uid) => [uid, NOTHING]));
+  for await (const { pid, uid } of processesOfPods()) {
+    const before = usage.get(uid);
+    if (before !== undefined) usage.set(uid, add(before, await usageOf(pid).catch(() => NOTHING)));
   }
   return usage;
+}
+
+/** Ends everything in a pod in the middle of what it does; the kubelet sees it later. Resolves to the number of processes. */
+export async function crashPod(wanted: string): Promise<number> {
+  const pids: number[] = [];
+  for await (const { pid, uid } of processesOfPods()) if (uid === wanted) pids.push(Number(pid));
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  return pids.length;
 }
 
 export const sumOf = (usage: Iterable<Usage>): Usage => [...usage].reduce(add, NOTHING);
