@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { ContentReference } from '../clients/protocols.ts';
 import type { Nats } from '../server/stores.ts';
+import { contentPassed } from '../util/large-content.ts';
 import { publish } from './publish.ts';
 import { CONTENT_STREAM, contentSubject } from './streams.ts';
 
@@ -99,6 +100,7 @@ export class ContentWriter {
     this.#chunks++;
     this.#size += chunk.length;
     this.#checksum = crc32(chunk, this.#checksum);
+    contentPassed(chunk.length);
   }
 
   /** Writes what is left and says where it all is. */
@@ -140,6 +142,7 @@ async function* readChunks(nats: Nats, reference: ContentReference, signal?: Abo
       );
     }
     yield data;
+    contentPassed(data.length);
   }
 }
 

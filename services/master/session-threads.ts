@@ -44,8 +44,8 @@ export interface ThreadOptions {
   readonly find: (service: string) => Implementation | undefined;
 }
 
-/** Mebibytes for short-lived objects: buffers of large messages are let go when it is swept. */
-const YOUNG_GENERATION = 6;
+/** Mebibytes for short-lived objects: three semi-spaces of the size that bin/postfleet gives to the main thread. */
+const YOUNG_GENERATION = 24;
 
 class SessionThread {
   readonly #worker: Worker;
