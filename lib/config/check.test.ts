@@ -50,3 +50,20 @@ test('a wrong value that nobody reads is a warning', (context) => {
   assert.deepEqual(report.errors, []);
   assert.deepEqual(report.warnings, ['main.cf, line 1: biff = 1: bad value, expected yes or no']);
 });
+
+test('restriction lists that would refuse every client are warnings', (context) => {
+  const mainCf = `smtpd_restriction_classes = strict
+strict = reject_unknown_sender_domain, reject_unknwon_client
+smtpd_client_restrictions = permit_mynetworks, warn_if_reject reject_rbl_client list.example.org, hash:/etc/x, strict
+smtpd_helo_restrictions = check_helo_access
+smtpd_sender_restrictions = reject_non_fqnd_sender, reject_rhsbl_sender list.example.org
+`;
+  const master = 'smtp inet n - n - - smtpd\n  -o smtpd_data_restrictions=reject_unauth_pipelinig\n';
+  const unknown = (word: string): string =>
+    `unknown restriction "${word}": clients would get 451 4.3.5; expected a name of postconf(5)`;
+  assert.deepEqual(check(context, mainCf, master).warnings, [
+    'main.cf, line 4: smtpd_helo_restrictions: check_helo_access requires an argument',
+    `main.cf, line 2: strict: ${unknown('reject_unknwon_client')}`,
+    `master.cf, line 1: -o smtpd_data_restrictions: ${unknown('reject_unauth_pipelinig')}`,
+  ]);
+});

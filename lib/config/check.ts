@@ -5,6 +5,7 @@
  */
 import { FatalError } from '../util/errors.ts';
 import { parameters } from './parameters.ts';
+import { restrictionProblems } from './restriction-words.ts';
 import { Configuration, type LoadOptions } from './settings.ts';
 import { nameUse } from './unused.ts';
 
@@ -53,6 +54,7 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
       ...configuration.warnings,
       ...nameWarnings,
       ...wrongValues.filter(({ name }) => !isRead(name)).map(({ text }) => text),
+      ...(wrongValues.length === 0 ? restrictionProblems(configuration) : []),
     ],
     notices: configuration.names().flatMap((name) => {
       const here = parameters.get(name)?.here ?? '';

@@ -107,6 +107,16 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     /^warning spec\.mainCf\.smtpd_tiemout: main\.cf, line \d+: unused parameter/,
   ],
   [
+    'a restriction that there is not',
+    main({ smtpd_recipient_restrictions: 'permit_mynetworks, reject_unauth_destnation' }),
+    /^error spec\.mainCf\.smtpd_recipient_restrictions: main\.cf, line \d+: .*unknown restriction "reject_unauth_destnation"/,
+  ],
+  [
+    'a restriction without its argument',
+    main({ smtpd_client_restrictions: 'reject_rbl_client' }),
+    /^error spec\.mainCf\.smtpd_client_restrictions: main\.cf, line \d+: .*reject_rbl_client requires an argument/,
+  ],
+  [
     'a reference to a name that nobody sets',
     main({ smtpd_banner: '$nobody' }),
     /^warning spec\.mainCf\.smtpd_banner: main\.cf, line \d+: undefined parameter: nobody/,

@@ -7,6 +7,7 @@
  */
 import { reportOn } from '../config/check.ts';
 import type { MasterEntry } from '../config/master-cf.ts';
+import { restrictionProblems } from '../config/restriction-words.ts';
 import { Configuration } from '../config/settings.ts';
 import { FatalError } from '../util/errors.ts';
 import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
@@ -181,9 +182,11 @@ function compileFiles(spec: MailServerSpec): Files {
       host,
     });
     const { errors, warnings, notices } = reportOn(configuration);
+    // smtpd would start with such a list and refuse every client: here the configuration before stays in force.
+    const refusals = new Set(errors.length === 0 ? restrictionProblems(configuration) : []);
     problems.push(
-      ...errors.map((text) => place.problem('error', text)),
-      ...warnings.map((text) => place.problem('warning', text)),
+      ...[...errors, ...refusals].map((text) => place.problem('error', text)),
+      ...warnings.filter((text) => !refusals.has(text)).map((text) => place.problem('warning', text)),
       ...notices.map((text) => place.problem('notice', text)),
     );
     return { ...files, problems, configuration };

@@ -230,13 +230,13 @@ export class Shard {
       if (wait === undefined || wait > 0) await this.#arrived.wait(wait ?? 1000, signal);
       else applied = await this.#writeRows(position.logNumber, applied, trimmer);
     }
-    await this.#writeRows(position.logNumber, applied, trimmer);
+    await this.#writeRows(position.logNumber, applied, trimmer, true);
   }
 
   /** Resolves to the sequence up to which all is applied. */
-  async #writeRows(logNumber: number, from: number, trimmer: Trimmer): Promise<number> {
+  async #writeRows(logNumber: number, from: number, trimmer: Trimmer, all = false): Promise<number> {
     const { pool, log, rule, notify } = this.#context;
-    const batch = this.#unwritten.next(performance.now());
+    const batch = this.#unwritten.next(performance.now(), all);
     if (batch === undefined) return from;
     const { rows, corrupt, to, lastFrame, octets } = batch;
     const kept = await applyArrivals(

@@ -61,6 +61,18 @@ test('a statement waits for deliveries, but not where a message cannot go on wit
   assert.equal(unwritten.dueIn(1010), 6);
 });
 
+test('what came a moment before a statement has time for its delivery until the next', () => {
+  const unwritten = new UnwrittenArrivals();
+  unwritten.rewind(0, 1);
+  unwritten.add(read(1), 1000, always);
+  unwritten.add(read(2), 1020, always);
+  assert.deepEqual(sequences(unwritten.next(1030)?.arrivals), [1]);
+  unwritten.confirm(1);
+  assert.equal(unwritten.next(1031), undefined);
+  unwritten.add(read(3), 1040, () => false);
+  assert.deepEqual(sequences(unwritten.next(1041)?.arrivals), [2, 3]);
+});
+
 test('another log has nothing to do with what the former one brought', async () => {
   const unwritten = new UnwrittenArrivals();
   unwritten.rewind(0, 1);
@@ -78,6 +90,8 @@ class Model {
   readonly rows = new Set<number>();
   applied = 0;
   read = 0;
+  /** Milliseconds; every reading is some later than the one before. */
+  now = 0;
   written = 0;
 
   constructor() {
@@ -85,9 +99,10 @@ class Model {
   }
 
   readMore(count: number): void {
+    this.now += 10;
     const from = this.read + 1;
     this.read += count;
-    const admit = this.unwritten.add(read(...Array.from({ length: count }, (_, at) => from + at)), 0, always);
+    const admit = this.unwritten.add(read(...Array.from({ length: count }, (_, at) => from + at)), this.now, always);
     for (const message of admit) {
       assert.ok(!this.admitted.has(message.sequence), `${message.sequence} is admitted once`);
       this.admitted.set(message.sequence, message);
@@ -104,7 +119,7 @@ class Model {
 
   /** One statement: done or not, and its answer heard or not. */
   write(done: boolean, heard: boolean, during: number): void {
-    const batch = this.unwritten.next(0);
+    const batch = this.unwritten.next(this.now);
     if (batch === undefined) return;
     this.deliver(during);
     if (done) {
@@ -135,6 +150,7 @@ test('each message is admitted once, and has rows or was recorded as delivered, 
         else model.write(step.done, step.heard, step.during);
       }
       model.readMore(1);
+      model.now += 1000;
       model.write(true, true, 0);
       // What was read before a rewind and not since is still to be met.
       assert.equal(model.applied, model.read);

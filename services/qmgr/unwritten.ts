@@ -82,19 +82,24 @@ export class UnwrittenArrivals {
       } else if (early(arrival)) {
         arrival.unwritten = new Unwritten();
         admit.push(arrival);
-      } else urgent = true;
+      } else if (!arrival.envelope.hold) urgent = true;
     }
     this.#batches.push({ ...read, readAt: now, urgent });
     this.#count += read.arrivals.length;
     return admit;
   }
 
-  /** All that waits, as one batch; undefined where nothing does. Its delivered messages are marked as skipped. */
-  next(now: number): (Arrivals & { readonly rows: Arrival[] }) | undefined {
-    const last = this.#batches.at(-1);
+  /**
+   * All that is due, as one batch; undefined where nothing is. What came in the last milliseconds keeps its time, unless
+   * something behind it is urgent, or `all` is wanted. Delivered messages are marked as skipped.
+   */
+  next(now: number, all = false): (Arrivals & { readonly rows: Arrival[] }) | undefined {
+    const end = this.#batches.findLastIndex(({ urgent, readAt }) => all || urgent || readAt + GRACE <= now);
+    const batches = this.#batches.slice(0, end + 1);
+    const last = batches.at(-1);
     if (last === undefined) return undefined;
     this.#writtenAt = now;
-    const arrivals = this.#batches.flatMap((batch) => batch.arrivals);
+    const arrivals = batches.flatMap((batch) => batch.arrivals);
     const rows: Arrival[] = [];
     for (const arrival of arrivals) {
       const { unwritten } = arrival;
@@ -104,10 +109,10 @@ export class UnwrittenArrivals {
     return {
       arrivals,
       rows,
-      corrupt: this.#batches.flatMap((batch) => batch.corrupt),
+      corrupt: batches.flatMap((batch) => batch.corrupt),
       to: last.to,
-      lastFrame: this.#batches.findLast((batch) => batch.lastFrame !== '')?.lastFrame ?? '',
-      octets: this.#batches.reduce((sum, batch) => sum + batch.octets, 0),
+      lastFrame: batches.findLast((batch) => batch.lastFrame !== '')?.lastFrame ?? '',
+      octets: batches.reduce((sum, batch) => sum + batch.octets, 0),
     };
   }
 

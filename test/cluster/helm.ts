@@ -10,11 +10,14 @@ import { CONFIGURATION } from './kubectl.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** Where tools.sh keeps it, as settings.sh says. */
-async function program(): Promise<string> {
-  const script = `source "${join(import.meta.dirname, 'settings.sh')}" && echo "$cache/bin/helm-$helm_version"`;
+/** What settings.sh makes of a text with its variables. */
+export async function setting(text: string): Promise<string> {
+  const script = `source "${join(import.meta.dirname, 'settings.sh')}" && echo "${text}"`;
   return (await run('bash', ['-c', script])).stdout.trim();
 }
+
+/** Where tools.sh keeps it. */
+const program = (): Promise<string> => setting('$cache/bin/helm-$helm_version');
 
 async function helm(namespace: string, args: readonly string[]): Promise<string> {
   const { stdout } = await run(await program(), ['--kubeconfig', CONFIGURATION, '--namespace', namespace, ...args], {
@@ -29,18 +32,20 @@ export interface Release {
   readonly chart: 'postfleet' | 'postfleet-operator';
   /** A file of values/. */
   readonly values: string;
+  /** The tree whose charts are meant; this one unless given. */
+  readonly tree?: string;
 }
 
 /** Installs or upgrades it, and waits until what it made is ready. */
 export function install(
-  { name, namespace, chart, values }: Release,
+  { name, namespace, chart, values, tree = ROOT }: Release,
   settings: readonly string[] = [],
 ): Promise<string> {
   return helm(namespace, [
     'upgrade',
     '--install',
     name,
-    join(ROOT, 'charts', chart),
+    join(tree, 'charts', chart),
     '--create-namespace',
     // The definition of MailServer outlives the release that made it, and another one may have brought it.
     '--take-ownership',

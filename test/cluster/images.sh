@@ -7,6 +7,8 @@
 #
 #   images.sh            builds and imports all
 #   images.sh NAME…      only these
+#
+# postfleet-previous and postfleet-operator-previous, the build of an earlier commit, are built only where they are named.
 
 source "$(dirname "$0")/settings.sh"
 
@@ -126,6 +128,26 @@ image postgres "$(hash_of "$root/images/"{postgres.Dockerfile,start-postgres,pas
 image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/test/faults" "$root/node_modules/"{smtp-server,nodemailer})" \
   --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
   --build-context peers="$here/images/peers" --build-context faults="$root/test/faults" "$root/node_modules"
+
+# What the upgrade scenario begins with: images and charts of the commit that settings.sh names, in $cache/previous.
+build_previous() {
+  [[ " ${only[*]} " == *-previous\ * ]] || return 0
+  local name target tree=$cache/previous
+  rm -rf "$tree"
+  mkdir -p "$tree"
+  git -c safe.directory='*' -C "$root" archive "$previous_build" | tar -x -C "$tree" ||
+    die "the history of this tree has no commit $previous_build: clone it whole, or name another (POSTFLEET_PREVIOUS=)"
+  for name in postfleet postfleet-operator; do
+    target=()
+    [ "$name" = postfleet ] || target=(--target operator)
+    image "$name-previous" "$(cd "$tree" && hash_of .)" \
+      --file "$tree/images/Dockerfile" --ignorefile "$tree/images/Dockerfile.dockerignore" "${target[@]}" \
+      --volume "$cache/npm:/root/.npm" \
+      --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$tree"
+  done
+}
+
+build_previous
 
 mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services operator cli sql 2>/dev/null)
 sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore images/services.passwd "${sources[@]}")

@@ -59,6 +59,8 @@ function ledgerSpec(sink: string): Spec {
 }
 
 export interface FleetOptions {
+  /** Installs operator and development stores, where they are not those of this tree. */
+  readonly install?: () => Promise<unknown>;
   /** Further stores. */
   readonly stores?: () => Promise<void>;
   /** Fields in place of those of the ledger's MailServer. */
@@ -66,9 +68,12 @@ export interface FleetOptions {
 }
 
 /** An operator, stores, the sink and the MailServer of a ledger, ready. */
-export async function startFleet(own: OwnNamespace, { stores, spec: fields = {} }: FleetOptions = {}): Promise<Spec> {
+export async function startFleet(
+  own: OwnNamespace,
+  { install, stores, spec: fields = {} }: FleetOptions = {},
+): Promise<Spec> {
   const { kubectl } = own;
-  await own.install();
+  await (install?.() ?? own.install());
   await stores?.();
   await kubectl.apply('ledger-sink.yaml');
   await kubectl.ready('deployment/sink');

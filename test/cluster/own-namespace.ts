@@ -24,13 +24,19 @@ export class OwnNamespace {
     return { name: `${namespace}-operator`, namespace, chart: 'postfleet-operator', values: 'operator.yaml' };
   }
 
-  async installOperator(settings: readonly string[] = []): Promise<void> {
-    await helm.install(this.#operator, [`watchNamespaces={${this.kubectl.namespace}}`, ...settings]);
+  /** `tree`: whose charts are meant; this one's unless given. */
+  async installOperator(settings: readonly string[] = [], tree?: string): Promise<void> {
+    const release = tree === undefined ? this.#operator : { ...this.#operator, tree };
+    await helm.install(release, [`watchNamespaces={${this.kubectl.namespace}}`, ...settings]);
+  }
+
+  async installStores(): Promise<void> {
+    await helm.install(storesOf(this.kubectl));
   }
 
   /** Operator and stores. */
-  async install(settings: readonly string[] = []): Promise<void> {
-    await Promise.all([this.installOperator(settings), helm.install(storesOf(this.kubectl))]);
+  async install(): Promise<void> {
+    await Promise.all([this.installOperator(), this.installStores()]);
   }
 
   /** Applies the MailServer "mail", with the development stores and the parameters of every scenario, and waits for Ready. */

@@ -21,6 +21,8 @@ helm_version=v3.22.0
 helm_unittest_version=v1.0.0
 kubeconform_version=v0.8.0
 debian_suite=bookworm
+# What the upgrade scenario begins with: the commit of the release before.
+previous_build=${POSTFLEET_PREVIOUS:-851b8b1}
 
 bridge=postfleet0
 node_name=node1
@@ -52,7 +54,7 @@ uses_existing_cluster() {
 
 # Bridges, mounts and cgroups are root's.
 become_root() {
-  [ "$(id -u)" = 0 ] || exec sudo --preserve-env=VAR,POSTFLEET_CACHE,KUBECONFIG,PATH bash "$0" "$@"
+  [ "$(id -u)" = 0 ] || exec sudo --preserve-env=VAR,POSTFLEET_CACHE,POSTFLEET_PREVIOUS,KUBECONFIG,PATH bash "$0" "$@"
 }
 
 # One script at a time per scratch directory. The lock is let go with the shell; daemons do not inherit it (see start).

@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { ROOT, run, type Shape, startInstance, type TestInstance, until } from './instance.ts';
 
 /** Seconds for a reload to take effect: one, and some for a machine that runs other tests too. */
-const SOON = 4;
+const SOON = 30;
 /** An offset from the SMTP port that nothing of the instance uses. */
 const FURTHER_PORT = 35;
 

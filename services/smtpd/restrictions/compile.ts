@@ -3,6 +3,8 @@
  * into checks. What is wrong with a restriction is found when it runs, as in Postfix: a warning, and 451 4.3.5 for the
  * client; a list that is never reached does no harm.
  */
+
+import { restrictionName } from '../../../lib/smtp/restriction-names.ts';
 import { splitOutsideBraces } from '../../../lib/util/split.ts';
 import { accessRestrictions, tableRestriction } from './access.ts';
 import { certificateRestrictions } from './certificates.ts';
@@ -12,14 +14,13 @@ import { dnsListRestrictions } from './dns-lists.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { evaluate } from './evaluate.ts';
 import { genericRestrictions } from './generic.ts';
-import { restrictionName } from './misspelt.ts';
 import { removedRestrictions } from './removed.ts';
 import { serverAccessRestrictions } from './server-access.ts';
 import { syntaxRestrictions } from './syntax.ts';
 import { unlistedRestrictions } from './unlisted.ts';
 import { serverError } from './verdict.ts';
 
-const RESTRICTIONS: RestrictionTable = {
+export const RESTRICTIONS: RestrictionTable = {
   ...genericRestrictions,
   ...destinationRestrictions,
   ...syntaxRestrictions,

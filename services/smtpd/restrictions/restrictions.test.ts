@@ -5,9 +5,11 @@ import { Configuration } from '../../../lib/config/settings.ts';
 import type { Answer, Lookup, RecordData, RecordType } from '../../../lib/dns/answer.ts';
 import { FilteredLookup } from '../../../lib/dns/reply-filter.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
+import { restrictionNames } from '../../../lib/smtp/restriction-names.ts';
 import { NamaddrList } from '../../../lib/tables/match-list.ts';
 import { openMaps, openTable } from '../../../lib/tables/open.ts';
 import { createLog } from '../../../lib/util/log.ts';
+import { RESTRICTIONS } from './compile.ts';
 import type { RestrictionEnvironment } from './environment.ts';
 import { AccessPolicy } from './policy.ts';
 import { type Peer, Subject } from './subject.ts';
@@ -329,4 +331,9 @@ test('a misspelling that guides spread is read as what it means, with a warning'
 test('a restriction class may have the name of a misspelling', async () => {
   const mainCf = `smtpd_restriction_classes = permit_mynetwork\npermit_mynetwork = reject\n${list('permit_mynetwork')}`;
   assert.match((await rcpt(mainCf)).reply, /^554 5\.7\.1 .*Access denied$/);
+});
+
+test('the names that a check of the configuration knows are those that there are', () => {
+  const there = Object.entries(RESTRICTIONS).map(([name, { argument }]) => [name, argument === true]);
+  assert.deepEqual(there.sort(), [...restrictionNames].sort());
 });
