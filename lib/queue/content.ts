@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { ContentReference } from '../clients/protocols.ts';
 import type { Nats } from '../server/stores.ts';
-import { contentPassed } from '../util/large-content.ts';
+import { contentPassed } from '../util/sweep.ts';
 import { publish } from './publish.ts';
 import { CONTENT_STREAM, contentSubject } from './streams.ts';
 

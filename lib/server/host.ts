@@ -21,6 +21,7 @@ import { createContentReader } from '../queue/content.ts';
 import { createEntryReader } from '../queue/entry-reader.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import { createLog, type Log } from '../util/log.ts';
+import { sweepWhenIdle } from '../util/sweep.ts';
 import { Attempts } from './attempts.ts';
 import type { ServiceContext } from './context.ts';
 import { endpoints } from './endpoints.ts';
@@ -169,6 +170,7 @@ export class ServiceHost implements AsyncDisposable {
     this.clients = new Registry({ remote, isTransport: (name) => this.#transports.has(name) });
     this.log = serviceLog(configuration, 'master', false);
     this.stores = new OpenStores(configuration, this.log, this.#opening.signal);
+    sweepWhenIdle(this.#opening.signal);
   }
 
   get configuration(): Configuration {

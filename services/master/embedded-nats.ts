@@ -72,7 +72,7 @@ export function startNats(instance: Instance, searchPath: string, syncInterval: 
     name: 'nats-server',
     command,
     arguments: ['-c', configuration],
-    environment: { GOGC: '50', GOMEMLIMIT: '96MiB' },
+    environment: { GOGC: '50', GOMEMLIMIT: '128MiB' },
     outputFile: join(instance.runDirectory, 'nats.log'),
     stopSignal: 'SIGTERM',
     grace: 10_000,
