@@ -122,6 +122,18 @@ test('the source beside serves until the database has the table, and again when 
   await becomes(table, 'a@example', 'local');
 });
 
+test('a table that is nowhere is a failure of the lookup until it is somewhere', async () => {
+  await using database = await server.createDatabase();
+  await using site = await fleet(database);
+  const table = await site.process();
+  await assert.rejects(Promise.resolve(table.lookup('key')), (error) => {
+    assert.ok(error instanceof TableError, String(error));
+    return /neither the database nor this host has the table: open .*virtual/.test(error.message);
+  });
+  await writeFile(join(site.folder, 'virtual'), 'key value\n');
+  assert.equal(await table.lookup('key'), 'value');
+});
+
 test('a table opened before the database has its schema is found once it has', async () => {
   await using database = await server.createDatabase();
   await using site = await fleet(database);
@@ -276,6 +288,10 @@ test('postmap puts a table into the database, changes it, queries it and lists i
     assert.equal(await postmap(['-q', 'a@example', 'lmdb:virtual']), 'three\n');
     assert.equal(await postmap(['-d', 'a@example', 'hash:virtual']), '');
     assert.equal(await postmap(['-q', 'a@example', 'hash:virtual']), '');
+    assert.match(
+      await postmap(['-q', 'a@example', 'hash:nowhere']),
+      /^postmap: fatal: table hash:.*nowhere: query error: neither the database nor this host has the table: .*\n$/,
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

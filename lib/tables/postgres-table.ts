@@ -12,6 +12,7 @@
  * where the database had no such table; where nothing was kept, lookups are temporary failures.
  */
 import type { Pool } from 'pg';
+import { systemErrorText } from './file-value.ts';
 import { FixedTable } from './fixed-table.ts';
 import { type CopyStore, type Kept, KeptCopies, Overlay, type RowCopy, type TableHead } from './kept-copies.ts';
 import { copyRows, isWorn, readHead, streamRows } from './postgres-copy.ts';
@@ -22,6 +23,7 @@ import {
   type Table,
   type TableContext,
   TableError,
+  TableOpenError,
   TRUSTED_OWNER,
 } from './table.ts';
 
@@ -132,8 +134,7 @@ export class PostgresTable extends FixedTable {
   /** All rows by key, straight from the database, or those of the local file. */
   async *entries(): AsyncGenerator<readonly [string, string]> {
     if (this.#state === 'absent') {
-      this.#local ??= this.#options.openLocal();
-      yield* (await this.#local).entries?.() ?? [];
+      yield* (await this.#openLocal()).entries?.() ?? [];
       return;
     }
     const client = await this.#options.pool.connect();
@@ -172,8 +173,17 @@ export class PostgresTable extends FixedTable {
   }
 
   async #findLocally(key: string): Promise<LookupResult> {
-    this.#local ??= this.#options.openLocal();
-    return await (await this.#local).lookup(key);
+    return await (await this.#openLocal()).lookup(key);
+  }
+
+  /** The file may come later: where it cannot be opened, the next lookup tries again. */
+  #openLocal(): Promise<Table> {
+    this.#local ??= this.#options.openLocal().catch((error: unknown) => {
+      this.#local = undefined;
+      const reason = error instanceof TableOpenError ? error.message : systemErrorText(error);
+      throw new TableError(`neither the database nor this host has the table: ${reason}`);
+    });
+    return this.#local;
   }
 
   /** Looks a key up in the database, together with the others that ask at the same time. */
@@ -328,6 +338,6 @@ export class PostgresTable extends FixedTable {
     await this.#refreshing;
     if (this.#keepTimer !== undefined) this.#keep();
     this.#copy?.close?.();
-    if (this.#local !== undefined) await (await this.#local).close();
+    await (await this.#local?.catch(() => undefined))?.close();
   }
 }
