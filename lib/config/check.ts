@@ -3,9 +3,10 @@
  * keeps the old configuration, for the status of a MailServer. Reads main.cf and master.cf; throws nothing for what
  * stands in them.
  */
+import { CLIENT_TLS_LEVELS } from '../tls/levels.ts';
 import { FatalError } from '../util/errors.ts';
+import { clientRefusals } from './client-refusals.ts';
 import { parameters } from './parameters.ts';
-import { restrictionProblems } from './restriction-words.ts';
 import { Configuration, type LoadOptions } from './settings.ts';
 import { nameUse } from './unused.ts';
 
@@ -35,6 +36,7 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
     ...configuration.problems(),
     ...master.flatMap((entry) => configuration.ofEntry(entry).problems([...entry.overrides.keys()])),
   ];
+  if (wrongValues.length === 0) wrongValues.push(...wrongChoices(configuration));
   const { mainCf, masterCf } = nameUse({
     main: new Map(configuration.names().map((name) => [name, configuration.raw(name) ?? ''])),
     mainPath: `${directory}/main.cf`,
@@ -54,13 +56,35 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
       ...configuration.warnings,
       ...nameWarnings,
       ...wrongValues.filter(({ name }) => !isRead(name)).map(({ text }) => text),
-      ...(wrongValues.length === 0 ? restrictionProblems(configuration) : []),
+      ...(wrongValues.length === 0 ? clientRefusals(configuration) : []),
     ],
     notices: configuration.names().flatMap((name) => {
       const here = parameters.get(name)?.here ?? '';
       return here === '' ? [] : [`${configuration.placeOf(name)}: ${name} has no effect here: ${here}`];
     }),
   };
+}
+
+const CHOICES: readonly { readonly name: string; readonly values: readonly string[] }[] = [
+  { name: 'smtp_tls_security_level', values: CLIENT_TLS_LEVELS },
+  { name: 'lmtp_tls_security_level', values: CLIENT_TLS_LEVELS },
+];
+
+/** Values that are none of those which a client of mail starts with. */
+function wrongChoices(configuration: Configuration): { readonly name: string; readonly text: string }[] {
+  return CHOICES.flatMap(({ name, values }) =>
+    [
+      configuration,
+      ...configuration.master
+        .filter(({ overrides }) => overrides.has(name))
+        .map((entry) => configuration.ofEntry(entry)),
+    ].flatMap((settings) => {
+      const value = settings.text(name);
+      if (value === '' || values.includes(value)) return [];
+      const message = `${name} = ${value}: expected one of ${values.join(', ')}`;
+      return [{ name, text: settings.located(message) ?? message }];
+    }),
+  );
 }
 
 /** A value that nobody reads keeps nobody from starting. */

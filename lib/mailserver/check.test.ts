@@ -117,6 +117,16 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     /^error spec\.mainCf\.smtpd_client_restrictions: main\.cf, line \d+: .*reject_rbl_client requires an argument/,
   ],
   [
+    'a network that is none',
+    main({ mynetworks: '127.0.0.0/8, 192.0.2.0/33' }),
+    /^error spec\.mainCf\.mynetworks: main\.cf, line \d+: mynetworks: 192\.0\.2\.0\/33: .*expected an address or network/,
+  ],
+  [
+    'a TLS level that there is not',
+    main({ smtp_tls_security_level: 'maybe' }),
+    /^error spec\.mainCf\.smtp_tls_security_level: main\.cf, line \d+: smtp_tls_security_level = maybe: expected one of none, may/,
+  ],
+  [
     'a reference to a name that nobody sets',
     main({ smtpd_banner: '$nobody' }),
     /^warning spec\.mainCf\.smtpd_banner: main\.cf, line \d+: undefined parameter: nobody/,
@@ -262,6 +272,32 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     'a table with two sources',
     { tables: { virtual: { inline: 'a b', secret: { name: 'x', key: 'y' } } } },
     /^error spec\.tables\.virtual: give exactly one of inline/,
+  ],
+  [
+    'a row without a value',
+    { tables: { virtual: { inline: 'a@example.test b\nlonely\n' } } },
+    /^warning spec\.tables\.virtual: virtual, line 2: expected format: key whitespace value/,
+  ],
+  [
+    'an alias that is none',
+    { tables: { aliases: { format: 'aliases', inline: 'root postmaster\n' } } },
+    /^warning spec\.tables\.aliases: aliases, line 1: need name:value pair/,
+  ],
+  [
+    'a pattern that cannot be read',
+    {
+      ...main({ header_checks: 'pcre:/etc/postfix/checks' }),
+      tables: { checks: { format: 'file', inline: '/fine/ DUNNO\n/(open/ REJECT\n' } },
+    },
+    /^warning spec\.tables\.checks: pcre map checks, line 2: error in regex/,
+  ],
+  [
+    'a network that is none, in a table',
+    {
+      ...main({ smtpd_client_restrictions: 'check_client_access cidr:/etc/postfix/clients' }),
+      tables: { clients: { format: 'file', inline: '192.0.2.0/33 REJECT\n' } },
+    },
+    /^warning spec\.tables\.clients: cidr map clients, line 1: /,
   ],
   ['a table without a source', { tables: { virtual: {} } }, /^error spec\.tables\.virtual: give exactly one of inline/],
   [

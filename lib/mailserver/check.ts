@@ -6,9 +6,10 @@
  * A problem names a field of the resource, and for main.cf and master.cf also file and line of what is made of it.
  */
 import { reportOn } from '../config/check.ts';
+import { clientRefusals } from '../config/client-refusals.ts';
 import type { MasterEntry } from '../config/master-cf.ts';
-import { restrictionProblems } from '../config/restriction-words.ts';
 import { Configuration } from '../config/settings.ts';
+import { sourceWarnings } from '../tables/source-check.ts';
 import { FatalError } from '../util/errors.ts';
 import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
 import { type Fleet, type FleetProblem, fleetProcesses, fleetServices, portOf } from './fleet.ts';
@@ -183,7 +184,7 @@ function compileFiles(spec: MailServerSpec): Files {
     });
     const { errors, warnings, notices } = reportOn(configuration);
     // smtpd would start with such a list and refuse every client: here the configuration before stays in force.
-    const refusals = new Set(errors.length === 0 ? restrictionProblems(configuration) : []);
+    const refusals = new Set(errors.length === 0 ? clientRefusals(configuration) : []);
     problems.push(
       ...[...errors, ...refusals].map((text) => place.problem('error', text)),
       ...warnings.filter((text) => !refusals.has(text)).map((text) => place.problem('warning', text)),
@@ -201,6 +202,8 @@ function compileFiles(spec: MailServerSpec): Files {
 function tableProblems(spec: MailServerSpec, configuration: Configuration): Problem[] {
   const problems: Problem[] = [];
   const tables = spec.tables ?? {};
+  /** By which types a file is read. */
+  const readAs = new Map<string, Set<string>>();
   for (const name of Object.keys(tables)) {
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}$/.test(name) || name === 'main.cf' || name === 'master.cf')
       problems.push({
@@ -230,6 +233,7 @@ function tableProblems(spec: MailServerSpec, configuration: Configuration): Prob
       });
     for (const { type, name } of tablesIn(value, CONFIG_DIRECTORY)) {
       const format = tables[name]?.format;
+      if (format === 'file') readAs.set(name, (readAs.get(name) ?? new Set()).add(type));
       if (format === undefined)
         problems.push({
           severity: 'error',
@@ -244,7 +248,21 @@ function tableProblems(spec: MailServerSpec, configuration: Configuration): Prob
         });
     }
   }
-  return problems;
+  return [...problems, ...sourceProblems(tables, readAs)];
+}
+
+/** Lines that are left out of a table because they are wrong. What ConfigMaps and Secrets hold is met when it is loaded. */
+function sourceProblems(
+  tables: NonNullable<MailServerSpec['tables']>,
+  readAs: ReadonlyMap<string, ReadonlySet<string>>,
+): Problem[] {
+  return Object.entries(tables).flatMap(([name, { format, inline }]) => {
+    if (inline === undefined) return [];
+    const kinds = format === 'file' ? [...(readAs.get(name) ?? [])] : [format];
+    return kinds
+      .flatMap((kind) => sourceWarnings(kind, name, inline))
+      .map((text): Problem => ({ severity: 'warning', field: `spec.tables.${name}`, text }));
+  });
 }
 
 /** A value that cannot be expanded is reported elsewhere. */

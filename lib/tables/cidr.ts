@@ -43,13 +43,16 @@ function search(rules: CidrRules, key: string): LookupResult {
   return undefined;
 }
 
-export async function openTableType(request: OpenRequest): Promise<Table> {
+/** The rules of a source; what is wrong with one is a warning, and the rule is left out. */
+export function readCidrRules(request: OpenRequest, text: string): CidrRules {
   const where = `cidr map ${request.name}`;
-  const compile = (text: string): CidrRules =>
-    compileBlocks(parseRules(text, where, request), (line) =>
-      request.context.warn(`${where}, line ${line}: IF has no matching ENDIF`),
-    );
-  return new CidrTable(request, await openPatternSource(request, compile));
+  return compileBlocks(parseRules(text, where, request), (line) =>
+    request.context.warn(`${where}, line ${line}: IF has no matching ENDIF`),
+  );
+}
+
+export async function openTableType(request: OpenRequest): Promise<Table> {
+  return new CidrTable(request, await openPatternSource(request, (text) => readCidrRules(request, text)));
 }
 
 /** The well-formed rules of a table, in order; the others are reported and skipped. */

@@ -133,12 +133,15 @@ class ExpressionTable implements Table {
 
 const NO_GROUPS: MatchGroups = [];
 
+/** The rules of a source; what is wrong with one is a warning, and the rule is left out. */
+export function readRules(request: OpenRequest, syntax: ExpressionSyntax, text: string): Rules {
+  return compileBlocks(new RuleReader(request, syntax).read(text), (line) =>
+    request.context.warn(`${request.type} map ${request.name}, line ${line}: IF has no matching ENDIF`),
+  );
+}
+
 export async function openExpressionTable(request: OpenRequest, syntax: ExpressionSyntax): Promise<Table> {
-  const where = `${request.type} map ${request.name}`;
-  const compile = (text: string): Rules =>
-    compileBlocks(new RuleReader(request, syntax).read(text), (line) =>
-      request.context.warn(`${where}, line ${line}: IF has no matching ENDIF`),
-    );
+  const compile = (text: string): Rules => readRules(request, syntax, text);
   return new ExpressionTable(request, await openPatternSource(request, compile));
 }
 

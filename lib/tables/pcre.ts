@@ -27,7 +27,7 @@ const LETTERS = {
   X: 'extra',
 } as const;
 
-const SYNTAX: ExpressionSyntax = {
+export const pcreSyntax: ExpressionSyntax = {
   compile(pattern, flags) {
     const options = toggleFlags(DEFAULTS, LETTERS, flags);
     return 'unknownFlag' in options ? (options as { unknownFlag: string }) : parsePerl(pattern, options);
@@ -38,5 +38,5 @@ const SYNTAX: ExpressionSyntax = {
 };
 
 export function openTableType(request: OpenRequest): Promise<Table> {
-  return openExpressionTable(request, SYNTAX);
+  return openExpressionTable(request, pcreSyntax);
 }

@@ -7,7 +7,7 @@ import type { Table } from './table.ts';
 const DEFAULTS = { ignoreCase: true, multiLine: false, extended: true };
 const LETTERS = { i: 'ignoreCase', m: 'multiLine', x: 'extended' } as const;
 
-const SYNTAX: ExpressionSyntax = {
+export const regexpSyntax: ExpressionSyntax = {
   compile(pattern, flags) {
     const options = toggleFlags(DEFAULTS, LETTERS, flags);
     return 'unknownFlag' in options ? (options as { unknownFlag: string }) : parsePosix(pattern, options);
@@ -18,5 +18,5 @@ const SYNTAX: ExpressionSyntax = {
 };
 
 export function openTableType(request: OpenRequest): Promise<Table> {
-  return openExpressionTable(request, SYNTAX);
+  return openExpressionTable(request, regexpSyntax);
 }

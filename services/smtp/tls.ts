@@ -12,10 +12,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, getCACertificates, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Configuration } from '../../lib/config/settings.ts';
+import { CLIENT_TLS_LEVELS, type TlsLevel } from '../../lib/tls/levels.ts';
 import { cipherList, parseProtocols } from '../../lib/tls/protocols.ts';
 import { FatalError } from '../../lib/util/errors.ts';
-
-export type TlsLevel = 'none' | 'may' | 'encrypt' | 'verify' | 'secure';
 
 export interface TlsSettings {
   readonly level: TlsLevel;
@@ -31,8 +30,6 @@ export interface TlsSettings {
   /** Names and strategies that a certificate has to match. */
   readonly match: readonly string[];
 }
-
-const LEVELS: readonly TlsLevel[] = ['none', 'may', 'encrypt', 'verify', 'secure'];
 
 /** Parameters with a prefix, which smtp and lmtp have alike. */
 export const TLS_PARAMETERS = [
@@ -77,10 +74,10 @@ function readLevel(configuration: Configuration, prefix: string): TlsLevel {
     }
     return configuration.boolean(`${prefix}use_tls`) ? 'may' : 'none';
   }
-  const level = LEVELS.find((known) => known === text);
+  const level = CLIENT_TLS_LEVELS.find((known) => known === text);
   if (level !== undefined) return level;
   throw new FatalError(
-    `${prefix}tls_security_level = ${text}: this client knows ${LEVELS.join(', ')}; choose one of them`,
+    `${prefix}tls_security_level = ${text}: this client knows ${CLIENT_TLS_LEVELS.join(', ')}; choose one of them`,
   );
 }
 

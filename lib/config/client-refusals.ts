@@ -1,9 +1,10 @@
 /**
- * Restriction lists that smtpd(8) could not run: words that are no restriction, and restrictions without their argument.
- * smtpd says so when it gets there, and its clients get 451 4.3.5 until then (postconf(5)); a check of the configuration
- * says it before. Pure.
+ * Mistakes that smtpd(8) starts with and then refuses its clients for: words of restriction lists that are no restriction,
+ * restrictions without their argument, network patterns in mynetworks that cannot be read. smtpd says so when it gets there,
+ * with 451 4.3.5 for the client (postconf(5)); a check of the configuration says it before. Pure.
  */
 import { restrictionName, restrictionNames } from '../smtp/restriction-names.ts';
+import { parseCidr } from '../util/ip-address.ts';
 import { splitOutsideBraces } from '../util/split.ts';
 import type { Configuration } from './settings.ts';
 
@@ -18,8 +19,25 @@ const LISTS = [
   'smtpd_etrn_restrictions',
 ];
 
-/** One line for each, with file and line. Lists that are not set, or cannot be expanded, are passed over. */
-export function restrictionProblems(configuration: Configuration): string[] {
+/** One line for each, with file and line. No value of the configuration may be wrong by itself. */
+export function clientRefusals(configuration: Configuration): string[] {
+  return [...restrictionProblems(configuration), ...networkProblems(configuration)];
+}
+
+/** The same for mynetworks. Names of hosts, files and tables are not looked at. */
+function networkProblems(configuration: Configuration): string[] {
+  if (!configuration.set('mynetworks')) return [];
+  return splitOutsideBraces(configuration.text('mynetworks')).flatMap((word) => {
+    const pattern = word.replace(/^!+/, '');
+    if (!/^[\d.]+(?:\/.*)?$|^\[/.test(pattern)) return [];
+    const read = parseCidr(pattern);
+    if (!('error' in read)) return [];
+    const message = `mynetworks: ${word}: ${read.error}; expected an address or network/length`;
+    return [configuration.located(message) ?? message];
+  });
+}
+
+function restrictionProblems(configuration: Configuration): string[] {
   const overrides = configuration.master.flatMap((entry) => {
     const settings = configuration.ofEntry(entry);
     return LISTS.filter((name) => entry.overrides.has(name)).flatMap((name) => listProblems(settings, name));
