@@ -95,6 +95,17 @@ export class Reconciler {
 
   /** One pass; resolves to the milliseconds after which the next one is due. */
   async reconcile(key: string): Promise<number | undefined> {
+    try {
+      return await this.#pass(key);
+    } catch (error) {
+      // It ended during the pass; the news of that is on its way.
+      if (error instanceof ApiError && error.status === 404 && error.message.startsWith('mailservers.'))
+        return undefined;
+      throw error;
+    }
+  }
+
+  async #pass(key: string): Promise<number | undefined> {
     const [namespace = '', name = ''] = key.split('/');
     const mailServer = this.#context.cluster.mailServer(namespace, name);
     if (mailServer === undefined) {

@@ -29,6 +29,9 @@ const STEADY = 10_000;
 const SWEEP_INTERVAL = 3600 * 1000;
 /** Milliseconds between two readings of a busy log: each costs the same whatever it brings. */
 const READ_PACE = 8;
+/** Milliseconds for which the last statement of a shard is tried, below the life of a lease, and between two tries. */
+const LAST_WRITE_LIMIT = 2000;
+const LAST_WRITE_PAUSE = 100;
 /** Recipients that one scan brings in. */
 const SCAN_LIMIT = 500;
 
@@ -230,7 +233,24 @@ export class Shard {
       if (wait === undefined || wait > 0) await this.#arrived.wait(wait ?? 1000, signal);
       else applied = await this.#writeRows(position.logNumber, applied, trimmer);
     }
-    await this.#writeRows(position.logNumber, applied, trimmer, true);
+    await this.#writeLast(position.logNumber, applied, trimmer);
+  }
+
+  /**
+   * What was delivered and is not written would be delivered again by the next owner: where Postgres is away for a moment, it is
+   * tried again while the lease lasts.
+   */
+  async #writeLast(logNumber: number, applied: number, trimmer: Trimmer): Promise<void> {
+    const until = performance.now() + LAST_WRITE_LIMIT;
+    for (;;) {
+      try {
+        await this.#writeRows(logNumber, applied, trimmer, true);
+        return;
+      } catch (error) {
+        if (error instanceof NotOwner || performance.now() > until) throw error;
+        await delay(LAST_WRITE_PAUSE);
+      }
+    }
   }
 
   /** Resolves to the sequence up to which all is applied. */

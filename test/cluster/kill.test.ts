@@ -20,6 +20,8 @@ import { crashPod } from './processes.ts';
 import { QmgrLogs } from './qmgr-logs.ts';
 import { step, withTroubles } from './troubles.ts';
 
+/** What is deleted, separated by blanks; every kind unless given. */
+const KINDS = process.env.POSTFLEET_CLUSTER_KINDS?.split(' ');
 const KILLS = Number(process.env.POSTFLEET_CLUSTER_KILLS ?? 60);
 const RATE = Number(process.env.POSTFLEET_CLUSTER_RATE ?? 10);
 const SEED = Number(process.env.POSTFLEET_CLUSTER_SEED ?? 20_261_122);
@@ -166,7 +168,10 @@ test('pods of every kind are deleted under load', (t) =>
     await step(t, 'pods are deleted', async (t) => {
       load = await LoadedFleet.begin(kubectl, RATE);
       killing = new Killing(load, logs);
-      await killing.run(t, await kinds());
+      await killing.run(
+        t,
+        (await kinds()).filter(({ name }) => KINDS?.includes(name) ?? true),
+      );
     });
 
     await step(t, 'nothing was lost, and what arrived twice has a cause', async (t) => {
@@ -175,7 +180,7 @@ test('pods of every kind are deleted under load', (t) =>
 
     await step(t, 'shards are taken over within seconds', async (t) => {
       const { takeovers } = killing!;
-      assert.ok(takeovers.length > 0, 'no qmgr was deleted');
+      assert.ok(takeovers.length > 0 || KINDS !== undefined, 'no qmgr was deleted');
       const slowest = Math.max(...takeovers);
       t.diagnostic(`qmgr takeover: ${slowest.toFixed(1)} s at most of ${takeovers.length}`);
       assert.ok(slowest <= TAKEOVER_LIMIT, `a takeover took ${slowest} s`);

@@ -98,6 +98,16 @@ const causes: [string, Partial<Records>, RegExp | undefined][] = [
     /attempt open when qmgr/,
   ],
   [
+    'the attempt began while Postgres was away',
+    { copies: [copy('A', 2000), copy('A', 4000)], kills: [kill('postgres', 1000, 2001)] },
+    /attempt open when postgres/,
+  ],
+  [
+    'the attempt began when Postgres was back',
+    { copies: [copy('A', 2000), copy('A', 4000)], kills: [kill('postgres', 1000, 1999)] },
+    undefined,
+  ],
+  [
     'the kill came before the attempt',
     { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill('smtp', 1999)] },
     undefined,

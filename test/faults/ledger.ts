@@ -14,7 +14,8 @@
  *                       of qmgr, of an agent, of Postgres or of the whole between the moment at which the attempt began
  *                       and the one at which its outcome was written: qmgr's log says so (`QUEUEID: removed`). Where the
  *                       log does not, for the process was killed, an attempt counts as open for WRITE_LIMIT after its
- *                       end and no longer; where Postgres or qmgr was away then, from when it was back.
+ *                       end and no longer; where Postgres or qmgr was away then, from when it was back. What begins while
+ *                       Postgres is away is open at its kill too: no outcome of it could be written.
  *
  * A kill of smtpd, cleanup, trivial-rewrite, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
  * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
@@ -118,7 +119,12 @@ function openUntil({ queueId, ended }: Copy, { kills, removed }: Faults): number
 /** The kill at which the attempt behind a copy was open, if any. */
 function openAt(copy: Copy, faults: Faults): Kill | undefined {
   const until = openUntil(copy, faults);
-  return faults.kills.find(({ kind, at, ended = at }) => WAY_OUT.has(kind) && ended >= copy.began && at <= until);
+  const during = (last: (kill: Kill) => number): Kill | undefined =>
+    faults.kills.find((kill) => WAY_OUT.has(kill.kind) && last(kill) >= copy.began && kill.at <= until);
+  return (
+    during(({ at, ended = at }) => ended) ??
+    during(({ kind, back }) => (kind === 'postgres' ? back : Number.NEGATIVE_INFINITY))
+  );
 }
 
 /** The kill because of which an end of data had no answer, or a refusal, if any. */
