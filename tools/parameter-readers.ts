@@ -16,9 +16,9 @@ import { parameters, transportParameters } from '../lib/config/parameters.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
-/** Files that name parameters without reading them. */
+/** Files that name parameters without reading them, or only to say what is wrong with them. */
 const describing =
-  /^lib\/config\/(table\/|(no-effect|deprecated|old-names|parameters|database-parameters|settings|unused)\.ts$)|\.test\.ts$/;
+  /^lib\/config\/(table\/|(no-effect|client-refusals|check|deprecated|old-names|parameters|database-parameters|settings|unused)\.ts$)|\.test\.ts$/;
 
 /** Who reads what every service is started with. */
 const everyone = 'all';

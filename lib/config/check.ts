@@ -65,10 +65,9 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
   };
 }
 
-const CHOICES: readonly { readonly name: string; readonly values: readonly string[] }[] = [
-  { name: 'smtp_tls_security_level', values: CLIENT_TLS_LEVELS },
-  { name: 'lmtp_tls_security_level', values: CLIENT_TLS_LEVELS },
-];
+const CHOICES: readonly { readonly name: string; readonly values: readonly string[] }[] = ['smtp', 'lmtp'].map(
+  (client) => ({ name: `${client}_tls_security_level`, values: CLIENT_TLS_LEVELS }),
+);
 
 /** Values that are none of those which a client of mail starts with. */
 function wrongChoices(configuration: Configuration): { readonly name: string; readonly text: string }[] {

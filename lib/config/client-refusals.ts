@@ -8,16 +8,9 @@ import { parseCidr } from '../util/ip-address.ts';
 import { splitOutsideBraces } from '../util/split.ts';
 import type { Configuration } from './settings.ts';
 
-const LISTS = [
-  'smtpd_client_restrictions',
-  'smtpd_helo_restrictions',
-  'smtpd_sender_restrictions',
-  'smtpd_relay_restrictions',
-  'smtpd_recipient_restrictions',
-  'smtpd_data_restrictions',
-  'smtpd_end_of_data_restrictions',
-  'smtpd_etrn_restrictions',
-];
+const LISTS = ['client', 'helo', 'sender', 'relay', 'recipient', 'data', 'end_of_data', 'etrn'].map(
+  (kind) => `smtpd_${kind}_restrictions`,
+);
 
 /** One line for each, with file and line. No value of the configuration may be wrong by itself. */
 export function clientRefusals(configuration: Configuration): string[] {

@@ -103,6 +103,11 @@ const causes: [string, Partial<Records>, RegExp | undefined][] = [
     /attempt open when postgres/,
   ],
   [
+    'the attempt began while a new master started',
+    { copies: [copy('A', 2000), copy('A', 4000)], kills: [kill('master', 1000, 2001)] },
+    /attempt open when master/,
+  ],
+  [
     'the attempt began when Postgres was back',
     { copies: [copy('A', 2000), copy('A', 4000)], kills: [kill('postgres', 1000, 1999)] },
     undefined,

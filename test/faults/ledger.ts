@@ -15,7 +15,8 @@
  *                       and the one at which its outcome was written: qmgr's log says so (`QUEUEID: removed`). Where the
  *                       log does not, for the process was killed, an attempt counts as open for WRITE_LIMIT after its
  *                       end and no longer; where Postgres or qmgr was away then, from when it was back. What begins while
- *                       Postgres is away is open at its kill too: no outcome of it could be written.
+ *                       Postgres is away, alone or with the whole, is open at its kill too: no outcome of it could be
+ *                       written.
  *
  * A kill of smtpd, cleanup, trivial-rewrite, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
  * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
@@ -101,6 +102,8 @@ export const WRITE_LIMIT = 5000;
 
 const WAY_IN = new Set(['master', 'everything', 'smtpd', 'cleanup', 'rewrite', 'nats-server', 'postgres']);
 const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'postgres']);
+/** Postgres goes with each of these. */
+const WITH_POSTGRES = new Set(['master', 'everything', 'postgres']);
 /** While one of these is away, no outcome is written. */
 const WRITERS = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'postgres']);
 
@@ -123,7 +126,7 @@ function openAt(copy: Copy, faults: Faults): Kill | undefined {
     faults.kills.find((kill) => WAY_OUT.has(kill.kind) && last(kill) >= copy.began && kill.at <= until);
   return (
     during(({ at, ended = at }) => ended) ??
-    during(({ kind, back }) => (kind === 'postgres' ? back : Number.NEGATIVE_INFINITY))
+    during(({ kind, back }) => (WITH_POSTGRES.has(kind) ? back : Number.NEGATIVE_INFINITY))
   );
 }
 
