@@ -156,29 +156,45 @@ async function compare(scenario: Scenario): Promise<Row[]> {
   });
 }
 
+interface PacedRun {
+  /** Milliseconds from the end of data to the reply. */
+  readonly times: readonly number[];
+  readonly lost: number;
+}
+
+/** One system beside a load of `rate` messages a second. */
+async function pacedRun(system: MailSystem, rate: number): Promise<PacedRun> {
+  const directory = mkdtempSync(join(base, `${system.name}-`));
+  try {
+    using sink = await startSink(SINK_PORT);
+    await using _running = await system.start({
+      directory,
+      smtpPort: SMTP_PORT,
+      sinkPort: SINK_PORT,
+      mode: 'relay',
+      sessions: 20,
+    });
+    await flood({ port: SMTP_PORT, sessions: 20, messages: system.warmUp, kept: false, size: SIZE });
+    const times = await paced(SMTP_PORT, SIZE, rate, 10);
+    const total = system.warmUp + times.length;
+    await waitFor(`${total} messages at the sink`, () => sink.messages() >= total, 300);
+    return { times, lost: Math.max(0, total - sink.messages()) };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 /** Reply times at half of the rate that Postfix reaches at most. */
 async function pacedRows(): Promise<Row[]> {
-  const scenario = SCENARIOS[0]!;
-  const most = await measure(postfix, scenario);
+  const most = await measure(postfix, SCENARIOS[0]!);
   const rate = most.rate / 2;
   progress(`paced: half of Postfix's ${most.rate.toFixed(0)}/s`);
-  const all = new Map<string, number[][]>(systems.map((system) => [system.name, []]));
+  const all = new Map<string, PacedRun[]>(systems.map((system) => [system.name, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const system of systems) {
-      const directory = mkdtempSync(join(base, `${system.name}-`));
-      using _sink = await startSink(SINK_PORT);
-      await using _running = await system.start({
-        directory,
-        smtpPort: SMTP_PORT,
-        sinkPort: SINK_PORT,
-        mode: 'relay',
-        sessions: 20,
-      });
-      await flood({ port: SMTP_PORT, sessions: 20, messages: system.warmUp, kept: false, size: SIZE });
-      const times = await paced(SMTP_PORT, SIZE, rate, 10);
-      all.get(system.name)!.push(times);
-      progress(`paced round ${round}/${rounds} ${system.name}: p99 ${percentile(times, 0.99).toFixed(1)} ms`);
-      rmSync(directory, { recursive: true, force: true });
+      const run = await pacedRun(system, rate);
+      all.get(system.name)!.push(run);
+      progress(`paced round ${round}/${rounds} ${system.name}: p99 ${percentile(run.times, 0.99).toFixed(1)} ms`);
     }
   }
   return systems.map(({ name }) => {
@@ -187,12 +203,12 @@ async function pacedRows(): Promise<Row[]> {
       scenario: 'paced',
       system: name,
       rate,
-      ratio: 1,
-      p50_ms: median(runs.map((times) => percentile(times, 0.5))),
-      p99_ms: median(runs.map((times) => percentile(times, 0.99))),
+      ratio: Number.NaN,
+      p50_ms: median(runs.map(({ times }) => percentile(times, 0.5))),
+      p99_ms: median(runs.map(({ times }) => percentile(times, 0.99))),
       cpu_s_per_1000: Number.NaN,
       peak_mb: Number.NaN,
-      lost: 0,
+      lost: runs.reduce((sum, run) => sum + run.lost, 0),
     };
   });
 }
@@ -219,6 +235,13 @@ function table(rows: readonly Row[]): string {
       .join('  ');
   return [head, ...lines].map(format).join('\n');
 }
+
+// What a run has started ends with it: the systems stop what they run when the process exits.
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(status));
 
 const wanted = SCENARIOS.filter((scenario) => options.only === undefined || scenario.name === options.only);
 const rows: Row[] = [];

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailSystem, SystemOptions } from './system.ts';
-import { waitFor, waitForSmtp } from './wait.ts';
+import { assertFree, waitFor, waitForSmtp } from './wait.ts';
 
 const run = promisify(execFile);
 const PROCESSES = 400;
@@ -94,6 +94,7 @@ export const postfix: MailSystem = {
   warmUp: 2000,
   async start(options) {
     const { directory, smtpPort } = options;
+    await assertFree(smtpPort);
     if (!existsSync('/usr/sbin/postfix')) throw new Error("Debian's postfix is not installed: apt-get install postfix");
     const configuration = join(directory, 'etc');
     for (const path of [configuration, join(directory, 'spool'), join(directory, 'data')])
@@ -106,11 +107,15 @@ export const postfix: MailSystem = {
     await run('postfix', ['-c', configuration, 'start']);
     const pidFile = join(directory, 'spool/pid/master.pid');
     await waitFor('postfix master', () => existsSync(pidFile));
+    const pid = Number(readFileSync(pidFile, 'utf8').trim());
+    const kill = (): void => void process.kill(pid, 'SIGTERM');
+    process.once('exit', kill);
     await waitForSmtp(smtpPort);
     return {
-      pid: Number(readFileSync(pidFile, 'utf8').trim()),
+      pid,
       async [Symbol.asyncDispose]() {
-        await run('postfix', ['-c', configuration, 'stop']).catch(() => undefined);
+        await run('postfix', ['-c', configuration, 'stop']);
+        process.off('exit', kill);
       },
     };
   },

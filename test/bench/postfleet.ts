@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { MailSystem, SystemOptions } from './system.ts';
-import { waitFor, waitForSmtp } from './wait.ts';
+import { assertFree, waitFor, waitForSmtp } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '../..' : '../../..');
 
@@ -38,6 +38,7 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
     warmUp: 16_000,
     async start(options) {
       const { directory, smtpPort } = options;
+      await assertFree(smtpPort);
       const configuration = join(directory, 'etc');
       mkdirSync(directory, { recursive: true });
       writeConfiguration(configuration, options);
@@ -48,6 +49,8 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
         ['start', ...shape, '--var', join(directory, 'var'), '--port', String(smtpPort), '--config', configuration],
         { stdio: ['ignore', log, log], env: { ...process.env, POSTFLEET_VAR: join(directory, 'var') } },
       );
+      const kill = (): void => void child.kill('SIGTERM');
+      process.once('exit', kill);
       const exited = new Promise<void>((end) => child.once('exit', () => end()));
       await Promise.race([
         waitForSmtp(smtpPort),
@@ -62,8 +65,9 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
       return {
         pid: child.pid!,
         async [Symbol.asyncDispose]() {
-          child.kill('SIGTERM');
+          kill();
           await exited;
+          process.off('exit', kill);
         },
       };
     },

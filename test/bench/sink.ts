@@ -19,6 +19,14 @@ export async function startSink(port: number): Promise<Sink> {
     // A chunk may end within the number; counts only grow.
     if (Number.isInteger(count)) messages = Math.max(messages, count);
   });
+  const kill = (): void => void child.kill();
+  process.once('exit', kill);
   await waitForSmtp(port);
-  return { messages: () => messages, [Symbol.dispose]: () => child.kill() };
+  return {
+    messages: () => messages,
+    [Symbol.dispose]() {
+      kill();
+      process.off('exit', kill);
+    },
+  };
 }

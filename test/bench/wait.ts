@@ -1,11 +1,26 @@
 /** Waiting for conditions, with a bound. */
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Rejects after `seconds` with what was waited for. */
 export async function waitFor(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
   for (const deadline = Date.now() + seconds * 1000; !(await condition()); await delay(20)) {
     if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds`);
+  }
+}
+
+/** Throws where something listens there already: the wrong system would be measured. */
+export async function assertFree(port: number): Promise<void> {
+  const server = createServer();
+  try {
+    await once(server.listen({ host: '127.0.0.1', port }), 'listening');
+  } catch (error) {
+    throw new Error(`port ${port} is taken: end what listens there, perhaps of a run that was killed`, {
+      cause: error,
+    });
+  } finally {
+    server.close();
   }
 }
 
