@@ -2,7 +2,6 @@
  * The settings of the operator, from environment variables (docs/kubernetes.md). Throws FatalError for a value that is wrong,
  * with its name.
  */
-
 import { parseBoolean, parseSeconds } from '../lib/config/values.ts';
 import { FatalError } from '../lib/util/errors.ts';
 

@@ -1,5 +1,4 @@
 /** A cluster of one MailServer, whose pods answer commands as a test says. */
-
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Cluster, ExecStreams, MailServer, Pod } from './cluster.ts';

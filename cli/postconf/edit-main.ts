@@ -2,7 +2,6 @@
  * Edits main.cf: sets (-e), comments out (-#) or removes (-X) parameters. Comments and all other lines stay as they are;
  * the continuation lines of a changed setting go with it; a parameter that was not there comes last.
  */
-
 import { FatalError } from '../../lib/util/errors.ts';
 import { splitNameValue } from '../../lib/util/split.ts';
 import { asFileText } from './edit-file.ts';

@@ -1,7 +1,6 @@
 /**
  * Shows parameters of main.cf: all, those that are set (-n), those named, defaults (-d), expanded or not (-x).
  */
-
 import { isLegacyName } from '../../lib/config/deprecated.ts';
 import { type Parameter, parameters, transportFallback } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';

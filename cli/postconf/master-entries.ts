@@ -2,7 +2,6 @@
  * Shows master.cf: entries (-M), their fields (-F), their parameters (-P). Patterns are `service/type/rest`, each part a
  * name or `*`; parts left out count as `*`.
  */
-
 import { formatOverride, type MasterArgument, type MasterEntry, parseArguments } from '../../lib/config/master-cf.ts';
 import { parameters } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';

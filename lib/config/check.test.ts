@@ -17,7 +17,12 @@ function check(context: TestContext, mainCf: string, masterCf: string) {
 
 test('the sample configuration has nothing wrong', () => {
   const sample = new URL('../../etc/postfleet', import.meta.url).pathname;
-  assert.deepEqual(checkConfiguration(sample, { environment: new Map() }), { errors: [], warnings: [], notices: [] });
+  assert.deepEqual(checkConfiguration(sample, { environment: new Map() }), {
+    errors: [],
+    warnings: [],
+    refusals: [],
+    notices: [],
+  });
 });
 
 test('all wrong values of both files are found at once', (context) => {
@@ -49,6 +54,21 @@ test('a wrong value that nobody reads is a warning', (context) => {
   const report = check(context, 'biff = 1\n', '');
   assert.deepEqual(report.errors, []);
   assert.deepEqual(report.warnings, ['main.cf, line 1: biff = 1: bad value, expected yes or no']);
+});
+
+test('a mailbox that is smaller than a message is an error of the line that makes it so', (context) => {
+  const local = 'local unix - n n - - local\n';
+  const virtual = 'virtual unix - n n - - virtual -o message_size_limit=60000000\n';
+  assert.deepEqual(check(context, 'mailbox_size_limit = 1000\n', local).errors, [
+    'main.cf, line 1: mailbox_size_limit = 1000 is smaller than message_size_limit = 10240000',
+  ]);
+  assert.deepEqual(check(context, 'message_size_limit = 0\n', local).errors, [
+    'main.cf, line 1: message_size_limit: mailbox_size_limit = 51200000 is smaller than message_size_limit = unlimited',
+  ]);
+  assert.deepEqual(check(context, '', `${local}${virtual}`).errors, [
+    'master.cf, line 2: -o message_size_limit: virtual_mailbox_limit = 51200000 is smaller than message_size_limit = 60000000',
+  ]);
+  assert.deepEqual(check(context, 'message_size_limit = 0\nmailbox_size_limit = 0\n', local).errors, []);
 });
 
 test('restriction lists that would refuse every client are warnings', (context) => {

@@ -3,6 +3,7 @@
  * keeps the old configuration, for the status of a MailServer. Reads main.cf and master.cf; throws nothing for what
  * stands in them.
  */
+import { mailboxLimitProblem } from '../delivery/mailbox-limit.ts';
 import { CLIENT_TLS_LEVELS } from '../tls/levels.ts';
 import { FatalError } from '../util/errors.ts';
 import { clientRefusals } from './client-refusals.ts';
@@ -15,6 +16,8 @@ export interface ConfigurationReport {
   readonly errors: readonly string[];
   /** Names that are misspelt, unused or going away; settings given twice; wrong values that nobody reads. */
   readonly warnings: readonly string[];
+  /** Those warnings for which smtpd would start and then refuse every client. */
+  readonly refusals: readonly string[];
   /** Settings that are accepted and have no effect here, with the reason. */
   readonly notices: readonly string[];
 }
@@ -25,7 +28,7 @@ export function checkConfiguration(directory: string, options: LoadOptions = {})
     return reportOn(Configuration.load(directory, options));
   } catch (error) {
     if (!(error instanceof FatalError)) throw error;
-    return { errors: [error.message], warnings: [], notices: [] };
+    return { errors: [error.message], warnings: [], refusals: [], notices: [] };
   }
 }
 
@@ -36,7 +39,7 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
     ...configuration.problems(),
     ...master.flatMap((entry) => configuration.ofEntry(entry).problems([...entry.overrides.keys()])),
   ];
-  if (wrongValues.length === 0) wrongValues.push(...wrongChoices(configuration));
+  if (wrongValues.length === 0) wrongValues.push(...wrongChoices(configuration), ...smallMailboxes(configuration));
   const { mainCf, masterCf } = nameUse({
     main: new Map(configuration.names().map((name) => [name, configuration.raw(name) ?? ''])),
     mainPath: `${directory}/main.cf`,
@@ -50,14 +53,16 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
     ...unused,
     ...deprecated,
   ]);
+  const refusals = wrongValues.length === 0 ? clientRefusals(configuration) : [];
   return {
     errors: wrongValues.filter(({ name }) => isRead(name)).map(({ text }) => text),
     warnings: [
       ...configuration.warnings,
       ...nameWarnings,
       ...wrongValues.filter(({ name }) => !isRead(name)).map(({ text }) => text),
-      ...(wrongValues.length === 0 ? clientRefusals(configuration) : []),
+      ...refusals,
     ],
+    refusals,
     notices: configuration.names().flatMap((name) => {
       const here = parameters.get(name)?.here ?? '';
       return here === '' ? [] : [`${configuration.placeOf(name)}: ${name} has no effect here: ${here}`];
@@ -80,10 +85,28 @@ function wrongChoices(configuration: Configuration): { readonly name: string; re
     ].flatMap((settings) => {
       const value = settings.text(name);
       if (value === '' || values.includes(value)) return [];
-      const message = `${name} = ${value}: expected one of ${values.join(', ')}`;
-      return [{ name, text: settings.located(message) ?? message }];
+      return [{ name, text: settings.withPlace(`${name} = ${value}: expected one of ${values.join(', ')}`) }];
     }),
   );
+}
+
+/** Which daemon does not start with mailboxes that are smaller than a message. */
+const MAILBOX_LIMITS = new Map([
+  ['local', 'mailbox_size_limit'],
+  ['virtual', 'virtual_mailbox_limit'],
+]);
+
+function smallMailboxes(configuration: Configuration): { readonly name: string; readonly text: string }[] {
+  return configuration.master.flatMap((entry) => {
+    const name = MAILBOX_LIMITS.get(entry.command);
+    if (name === undefined) return [];
+    const settings = configuration.ofEntry(entry);
+    const message = mailboxLimitProblem(name, settings.integer(name), settings.integer('message_size_limit'));
+    if (message === undefined) return [];
+    // Where the mailbox has its default, the line that is to be looked at is that of the message.
+    const place = settings.located(message) ?? settings.located(`message_size_limit: ${message}`);
+    return [{ name, text: place ?? message }];
+  });
 }
 
 /** A value that nobody reads keeps nobody from starting. */

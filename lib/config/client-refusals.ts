@@ -25,8 +25,7 @@ function networkProblems(configuration: Configuration): string[] {
     if (!/^[\d.]+(?:\/.*)?$|^\[/.test(pattern)) return [];
     const read = parseCidr(pattern);
     if (!('error' in read)) return [];
-    const message = `mynetworks: ${word}: ${read.error}; expected an address or network/length`;
-    return [configuration.located(message) ?? message];
+    return [configuration.withPlace(`mynetworks: ${word}: ${read.error}; expected an address or network/length`)];
   });
 }
 
@@ -58,8 +57,5 @@ function listProblems(configuration: Configuration, parameter: string): string[]
       problems.push(`unknown restriction "${word}": clients would get 451 4.3.5; expected a name of postconf(5)`);
     }
   }
-  return problems.map((problem) => {
-    const message = `${parameter}: ${problem}`;
-    return configuration.located(message) ?? message;
-  });
+  return problems.map((problem) => configuration.withPlace(`${parameter}: ${problem}`));
 }

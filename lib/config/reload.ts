@@ -42,7 +42,14 @@ export function readSuccessor(present: Configuration, environment: ReadonlyMap<s
     next = Configuration.load(present.directory, { environment });
   } catch (error) {
     if (!(error instanceof FatalError)) throw error;
-    return { configuration: undefined, held: new Map(), errors: [error.message], warnings: [], notices: [] };
+    return {
+      configuration: undefined,
+      held: new Map(),
+      errors: [error.message],
+      warnings: [],
+      refusals: [],
+      notices: [],
+    };
   }
   const report = reportOn(next);
   if (report.errors.length > 0) return { configuration: undefined, held: new Map(), ...report };

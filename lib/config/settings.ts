@@ -283,6 +283,11 @@ export class Configuration {
     return this.#source.mainCf.entries.has(name) ? `${this.placeOf(name)}: ${message}` : undefined;
   }
 
+  /** The same where the message is to be had in any case. */
+  withPlace(message: string): string {
+    return this.located(message) ?? message;
+  }
+
   /** Where a value comes from, for messages: `main.cf, line 3: name = value`. */
   #origin(name: string): string {
     const entry = this.#source.mainCf.entries.get(name) ?? this.#source.oldEntries.get(name);

@@ -4,7 +4,6 @@
  * is reported together with references to names that nobody sets and with names that are going away. Pure.
  * @see postconf(1)
  */
-
 import { splitOutsideBraces } from '../util/split.ts';
 import { databaseParameterNames } from './database-parameters.ts';
 import { deprecationOf, isLegacyName, isRemovedName } from './deprecated.ts';

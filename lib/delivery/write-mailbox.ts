@@ -1,5 +1,4 @@
 /** Carries an order for a mailbox out, in whatever format it asks for, in this process and with its rights. */
-
 import type { MailboxOrder, MailboxOutcome } from './mailbox-order.ts';
 import { deliverToMaildir } from './maildir.ts';
 import { deliverToMbox } from './mbox.ts';

@@ -4,7 +4,6 @@
  *
  * Pure.
  */
-
 import { splitEnhancedStatus, withStatusClass } from './enhanced-status.ts';
 
 /** What became of the recipient (RFC 3464 section 2.3.3). */

@@ -4,7 +4,6 @@
  *
  * Side effects: none of its own; the caller's mapping may look things up, and what it throws passes.
  */
-
 import { quote822Local } from './quote822.ts';
 import { type AddressToken, externalize, internalize, parse, scan, type Token } from './tok822.ts';
 

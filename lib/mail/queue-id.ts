@@ -9,7 +9,6 @@
  *
  * Side effects: draws random numbers. Cheap: one id costs a few table look-ups.
  */
-
 import { randomInt } from 'node:crypto';
 
 /** Base 52: digits and consonants, so that ids spell no words. The last one, `z`, is the separator in base 51. */

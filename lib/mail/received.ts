@@ -17,7 +17,6 @@
  *
  * Pure. All texts come from a client in the end: control characters and parentheses are made harmless here.
  */
-
 import { quote822Local } from './quote822.ts';
 
 /** How the client's certificate stands. */

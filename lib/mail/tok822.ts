@@ -12,7 +12,6 @@
  * Pure. Warnings go to a callback. Cost is linear in the length of the text; callers bound the number of tokens where
  * the text comes from outside (header_address_token_limit). RFC 5322 sections 3.2 and 3.4, with RFC 822's source routes.
  */
-
 import { quote822Local } from './quote822.ts';
 
 /** What a token is. `op` is a single character with a meaning; `address` and no other has children. */

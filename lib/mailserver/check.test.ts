@@ -127,6 +127,11 @@ const wrong: readonly [situation: string, spec: object, expected: RegExp, name?:
     /^error spec\.mainCf\.smtp_tls_security_level: main\.cf, line \d+: smtp_tls_security_level = maybe: expected one of none, may/,
   ],
   [
+    'messages larger than a mailbox',
+    main({ message_size_limit: '60000000' }),
+    /^error spec\.mainCf\.message_size_limit: main\.cf, line \d+: message_size_limit: (?:virtual_)?mailbox_(?:size_)?limit = 51200000 is smaller/,
+  ],
+  [
     'a reference to a name that nobody sets',
     main({ smtpd_banner: '$nobody' }),
     /^warning spec\.mainCf\.smtpd_banner: main\.cf, line \d+: undefined parameter: nobody/,

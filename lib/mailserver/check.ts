@@ -6,7 +6,6 @@
  * A problem names a field of the resource, and for main.cf and master.cf also file and line of what is made of it.
  */
 import { reportOn } from '../config/check.ts';
-import { clientRefusals } from '../config/client-refusals.ts';
 import type { MasterEntry } from '../config/master-cf.ts';
 import { Configuration } from '../config/settings.ts';
 import { sourceWarnings } from '../tables/source-check.ts';
@@ -17,7 +16,7 @@ import { type MainLine, mainLines } from './main-cf.ts';
 import { type MasterLine, masterLines } from './master-cf.ts';
 import { openRelay } from './open-relay.ts';
 import { API_VERSION, KIND, type MailServerSpec, mailServerSchema } from './schema.ts';
-import { expectedFormat, tablesIn, unknownTablesIn } from './table-use.ts';
+import { expectedFormat, tablesIn } from './table-use.ts';
 
 /** Where pods find main.cf, master.cf and the tables: where a main.cf of Postfix says that they are. */
 export const CONFIG_DIRECTORY = '/etc/postfix';
@@ -182,12 +181,11 @@ function compileFiles(spec: MailServerSpec): Files {
       environment: new Map(),
       host,
     });
-    const { errors, warnings, notices } = reportOn(configuration);
+    const { errors, warnings, refusals, notices } = reportOn(configuration);
     // smtpd would start with such a list and refuse every client: here the configuration before stays in force.
-    const refusals = new Set(errors.length === 0 ? clientRefusals(configuration) : []);
     problems.push(
       ...[...errors, ...refusals].map((text) => place.problem('error', text)),
-      ...warnings.filter((text) => !refusals.has(text)).map((text) => place.problem('warning', text)),
+      ...warnings.filter((text) => !refusals.includes(text)).map((text) => place.problem('warning', text)),
       ...notices.map((text) => place.problem('notice', text)),
     );
     return { ...files, problems, configuration };
@@ -225,13 +223,14 @@ function tableProblems(spec: MailServerSpec, configuration: Configuration): Prob
   ];
   for (const [field, raw, settings] of values) {
     const value = expanded(settings, raw);
-    for (const { type, name } of unknownTablesIn(value, CONFIG_DIRECTORY))
+    const { files, unknown } = tablesIn(value, CONFIG_DIRECTORY);
+    for (const { type, name } of unknown)
       problems.push({
         severity: 'error',
         field,
         text: `${type}:${CONFIG_DIRECTORY}/${name}: unsupported dictionary type: ${type}`,
       });
-    for (const { type, name } of tablesIn(value, CONFIG_DIRECTORY)) {
+    for (const { type, name } of files) {
       const format = tables[name]?.format;
       if (format === 'file') readAs.set(name, (readAs.get(name) ?? new Set()).add(type));
       if (format === undefined)

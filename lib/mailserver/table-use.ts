@@ -24,14 +24,19 @@ const FILE_TYPES: ReadonlySet<string> = new Set([
 ]);
 const TOO_LONG = 65_536;
 
-/** The references to files of the directory in the value of a parameter. */
-export function tablesIn(value: string, directory: string): TableUse[] {
-  return references(value, directory).filter(({ type }) => INDEXED_TYPES.has(type) || FILE_TYPES.has(type));
+export interface TableUses {
+  readonly files: readonly TableUse[];
+  /** By a type that there is not: nothing can be looked up in these. */
+  readonly unknown: readonly TableUse[];
 }
 
-/** References to files of the directory by a type that there is not: nothing can be looked up in these. */
-export function unknownTablesIn(value: string, directory: string): TableUse[] {
-  return references(value, directory).filter(({ type }) => !tableTypes.includes(type));
+/** The references to files of the directory in the value of a parameter. */
+export function tablesIn(value: string, directory: string): TableUses {
+  const all = references(value, directory);
+  return {
+    files: all.filter(({ type }) => INDEXED_TYPES.has(type) || FILE_TYPES.has(type)),
+    unknown: all.filter(({ type }) => !tableTypes.includes(type)),
+  };
 }
 
 function references(value: string, directory: string): TableUse[] {

@@ -6,7 +6,6 @@
  *
  * Logs nothing; never throws for what the server says.
  */
-
 import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';

@@ -2,7 +2,6 @@
  * Message content outside frames: chunks of the CONTENT stream, one subject per message. Written as the message arrives,
  * before the envelope that commits them; read back one chunk at a time for a delivery.
  */
-
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { JetStreamApiError } from '@nats-io/jetstream';

@@ -1,7 +1,6 @@
 /**
  * What tables of fixed strings have in common: a key is folded and checked for UTF-8 before it is looked up.
  */
-
 import { printable } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
 import type { LookupResult, MaybePromise, ResolvedFlags, Table, TableContext, TableOwner } from './table.ts';

@@ -1,5 +1,4 @@
 /** A table of fixed strings whose rows are in memory and do not change: the ground of `inline:` and `internal:`. */
-
 import { printable } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
 import { FixedTable, NOT_UTF8 } from './fixed-table.ts';

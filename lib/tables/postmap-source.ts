@@ -2,7 +2,6 @@
  * The text that postmap makes an index from, and that `texthash:` reads: "key whitespace value" (postmap(1)). A line that is
  * not of that form is reported with file and line, and skipped.
  */
-
 import { printable } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
 import { encodeFiles } from './file-value.ts';

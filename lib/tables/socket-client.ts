@@ -3,7 +3,6 @@
  * `socketmap:` and `memcache:`. A connection that broke while idle is opened anew once; every exchange has a time limit, replies
  * and waiting requests are bounded, and idle connections end.
  */
-
 import { connect, type Socket } from 'node:net';
 import { parseHostPort } from '../util/host-port.ts';
 import { systemErrorText } from './file-value.ts';

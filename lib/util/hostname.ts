@@ -2,7 +2,6 @@
  * Syntax of host names and of numerical addresses, with the complaint for each mistake in the words of Postfix's log lines
  * (RFC 1035 section 2.3.1, RFC 4291 section 2.2). Names are ASCII; idna.ts brings others into that form.
  */
-
 import { encodeBytes } from './byte-text.ts';
 
 const MAX_NAME = 255;

@@ -7,7 +7,6 @@
  *
  * Limits: where standard output is a pipe that nobody reads, the process waits there, as it does for any Unix program.
  */
-
 import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 

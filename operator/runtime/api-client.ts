@@ -5,7 +5,6 @@
  *
  * Rejects with ApiError for an answer that is no success, and as node:https does where there is none.
  */
-
 import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';

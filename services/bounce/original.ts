@@ -1,5 +1,4 @@
 /** What is returned of the original message: all of it while it is small, or its headers. Memory is bounded. */
-
 import type { AttachedOriginal } from '../../lib/mail/bounce-message.ts';
 import type { ContentReader } from '../../lib/queue/content.ts';
 import type { StoredMessage } from '../../lib/queue/stored-message.ts';

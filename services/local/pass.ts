@@ -2,7 +2,6 @@
  * Hands a recipient to another delivery agent: mailbox_transport and fallback_transport. Its status, which it has logged,
  * is the recipient's.
  */
-
 import type { DeliveryRecipient, DeliveryRequest, RecipientStatus } from '../../lib/clients/protocols.ts';
 import { Unavailable } from '../../lib/clients/protocols.ts';
 import { type Dsn, failure } from '../../lib/mail/dsn.ts';

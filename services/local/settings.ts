@@ -1,4 +1,5 @@
 /** What local(8) reads from main.cf, compiled once, and the tables that it opens. */
+import { mailboxLimitProblem } from '../../lib/delivery/mailbox-limit.ts';
 import type { LockSettings } from '../../lib/delivery/mailbox-order.ts';
 import { lockSettings, type MailboxOwner, mailboxOwner } from '../../lib/delivery/mailbox-settings.ts';
 import { canChangeRights, type Rights, rightsOf } from '../../lib/delivery/rights.ts';
@@ -160,10 +161,8 @@ export async function openSettings(context: ServiceContext, users: UserDatabase)
 }
 
 function sizeLimit(mailbox: number, message: number): number {
-  if (mailbox > 0 && (message === 0 || mailbox < message)) {
-    const limit = message === 0 ? 'unlimited' : message;
-    throw new FatalError(`mailbox_size_limit = ${mailbox} is smaller than message_size_limit = ${limit}`);
-  }
+  const problem = mailboxLimitProblem('mailbox_size_limit', mailbox, message);
+  if (problem !== undefined) throw new FatalError(problem);
   return mailbox;
 }
 

@@ -92,7 +92,6 @@ class Model {
   read = 0;
   /** Milliseconds; every reading is some later than the one before. */
   now = 0;
-  written = 0;
 
   constructor() {
     this.unwritten.rewind(0, 1);

@@ -1,5 +1,4 @@
 /** RSET, NOOP, VRFY, ETRN and QUIT (RFC 5321 section 4.1.1, RFC 1985). */
-
 import { isHostName } from '../../lib/mail/mail-domain.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { parseMailPath } from '../../lib/smtp/mail-path.ts';

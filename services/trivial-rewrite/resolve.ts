@@ -9,7 +9,6 @@
  * Never rejects for what an address or a table does: that is a flag. Logs temporary failures, and domains that are listed
  * in two classes.
  */
-
 import { isIPv4 } from 'node:net';
 import type { ResolveReply, ResolveRequest } from '../../lib/clients/protocols.ts';
 import { isMailDomain } from '../../lib/mail/mail-domain.ts';

@@ -4,7 +4,6 @@
  * Where the lists of domains hold nothing but names, and no table decides by sender or by recipient, the route of a
  * domain is the same for every plain address in it: it is kept, bounded, and answered without asking again.
  */
-
 import type { ResolveReply, ResolveRequest, RewriteRequest, TrivialRewrite } from '../../lib/clients/protocols.ts';
 import { isComplete } from '../../lib/mail/complete-address.ts';
 import { ResolveFlag } from '../../lib/mail/resolve-flag.ts';

@@ -1,4 +1,5 @@
 /** What virtual(8) reads from main.cf, compiled once, and the tables that it opens. */
+import { mailboxLimitProblem } from '../../lib/delivery/mailbox-limit.ts';
 import type { LockSettings } from '../../lib/delivery/mailbox-order.ts';
 import { lockSettings, type MailboxOwner, mailboxOwner } from '../../lib/delivery/mailbox-settings.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
@@ -41,11 +42,8 @@ export async function openSettings(context: ServiceContext): Promise<VirtualSett
   const { configuration } = context;
   const owner = mailboxOwner(configuration, new UserDatabase());
   const sizeLimit = configuration.integer('virtual_mailbox_limit');
-  const messageLimit = configuration.integer('message_size_limit');
-  if (sizeLimit > 0 && (messageLimit === 0 || sizeLimit < messageLimit)) {
-    const limit = messageLimit === 0 ? 'unlimited' : messageLimit;
-    throw new FatalError(`virtual_mailbox_limit = ${sizeLimit} is smaller than message_size_limit = ${limit}`);
-  }
+  const problem = mailboxLimitProblem('virtual_mailbox_limit', sizeLimit, configuration.integer('message_size_limit'));
+  if (problem !== undefined) throw new FatalError(problem);
   const stack = new AsyncDisposableStack();
   const open = async (parameter: string): Promise<Maps> =>
     stack.use(await openMaps(parameter, configuration.text(parameter), tableContext(context), SENSITIVE));

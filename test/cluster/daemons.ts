@@ -6,7 +6,8 @@ const ROOT = join(import.meta.dirname, '../..');
 const STATE = join(ROOT, process.env.VAR ?? 'var/cluster');
 
 /** Why there are none: another cluster's daemons are not ours. */
-export const elsewhere = process.env.KUBECONFIG === undefined ? false : 'the daemons of this cluster run elsewhere';
+export const elsewhere =
+  process.env.KUBECONFIG === undefined ? false : 'the daemons and pods of this cluster run elsewhere';
 
 /** As settings.sh writes it down: a process id and when it started, so that no stranger with that id is meant. */
 async function pidOf(name: string): Promise<number> {

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { elsewhere } from './daemons.ts';
 import { until } from './kubectl.ts';
 import { assertQuietOperator } from './operator-log.ts';
 import { OwnNamespace, SERVER } from './own-namespace.ts';
@@ -24,7 +25,6 @@ const IDLE_SECONDS = 60;
 
 const own = new OwnNamespace('postfleet-footprint');
 const { kubectl } = own;
-const elsewhere = process.env.KUBECONFIG === undefined ? false : 'the pods of this cluster run on other machines';
 
 const mib = (octets: number): string => `${(octets / MIB).toFixed(0)} MiB`;
 

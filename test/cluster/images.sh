@@ -129,33 +129,32 @@ image peers "$(hash_of "$here/images/"{peers.Dockerfile,peers} "$root/test/fault
   --file "$here/images/peers.Dockerfile" --build-arg BASE=localhost/base:dev \
   --build-context peers="$here/images/peers" --build-context faults="$root/test/faults" "$root/node_modules"
 
-# What the upgrade scenario begins with: images and charts of the commit that settings.sh names, in $cache/previous.
-build_previous() {
-  [[ " ${only[*]} " == *-previous\ * ]] || return 0
-  local name target tree=$cache/previous
-  rm -rf "$tree"
-  mkdir -p "$tree"
-  git -c safe.directory='*' -C "$root" archive "$previous_build" | tar -x -C "$tree" ||
-    die "the history of this tree has no commit $previous_build: clone it whole, or name another (POSTFLEET_PREVIOUS=)"
+# Both images of a tree of this project.
+build_products() {
+  local tree=$1 hash=$2 suffix=${3:-} name target
   for name in postfleet postfleet-operator; do
     target=()
     [ "$name" = postfleet ] || target=(--target operator)
-    image "$name-previous" "$(cd "$tree" && hash_of .)" \
+    image "$name$suffix" "$hash" \
       --file "$tree/images/Dockerfile" --ignorefile "$tree/images/Dockerfile.dockerignore" "${target[@]}" \
       --volume "$cache/npm:/root/.npm" \
       --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$tree"
   done
 }
 
+# What the upgrade scenario begins with: images and charts of the commit that settings.sh names, in $cache/previous.
+build_previous() {
+  [[ " ${only[*]} " == *-previous\ * ]] || return 0
+  local tree=$cache/previous
+  rm -rf "$tree"
+  mkdir -p "$tree"
+  git -c safe.directory='*' -C "$root" archive "$previous_build" | tar -x -C "$tree" ||
+    die "the history of this tree has no commit $previous_build: clone it whole, or name another (POSTFLEET_PREVIOUS=)"
+  build_products "$tree" "$(cd "$tree" && hash_of .)" -previous
+}
+
 build_previous
 
 mapfile -t sources < <(cd "$root" && ls -d package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json bin lib services operator cli sql 2>/dev/null)
 sources_hash=$(cd "$root" && hash_of images/Dockerfile images/Dockerfile.dockerignore images/services.passwd "${sources[@]}")
-for name in postfleet postfleet-operator; do
-  target=()
-  [ "$name" = postfleet ] || target=(--target operator)
-  image "$name" "$sources_hash" \
-    --file "$root/images/Dockerfile" --ignorefile "$root/images/Dockerfile.dockerignore" "${target[@]}" \
-    --volume "$cache/npm:/root/.npm" \
-    --build-arg BUILD_BASE=localhost/base-build:dev --build-arg BASE=localhost/base:dev "$root"
-done
+build_products "$root" "$sources_hash"

@@ -1,5 +1,4 @@
 /** Ports for an instance: one for SMTP, and all that follow it. */
-
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 

@@ -1,7 +1,6 @@
 /**
  * A name server for tests, by UDP and TCP on one free port of 127.0.0.1, with the records that the test gives it.
  */
-
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';

@@ -3,7 +3,6 @@
  * into checks. What is wrong with a restriction is found when it runs, as in Postfix: a warning, and 451 4.3.5 for the
  * client; a list that is never reached does no harm.
  */
-
 import { restrictionName } from '../../../lib/smtp/restriction-names.ts';
 import { splitOutsideBraces } from '../../../lib/util/split.ts';
 import { accessRestrictions, tableRestriction } from './access.ts';

@@ -3,7 +3,6 @@
  * defer_if_reject, permit_mynetworks, permit_inet_interfaces, permit_sasl_authenticated, reject_plaintext_session,
  * reject_multi_recipient_bounce, reject_unauth_pipelining, sleep. See postconf(5), "Generic restrictions".
  */
-
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TableError } from '../../../lib/tables/table.ts';

@@ -5,7 +5,6 @@
  * With smtpd_delay_reject, the lists of the client, HELO and sender run when the first recipient comes, and again for each
  * further one. "Defer if permitted" of a stage holds for the stages behind it.
  */
-
 import { restrictionName } from '../../../lib/smtp/restriction-names.ts';
 import { FatalError } from '../../../lib/util/errors.ts';
 import { compileRestrictions } from './compile.ts';

@@ -1,5 +1,4 @@
 /** Conformance adapter: the non-delivery report for message.msg with the problems in bounce.log; no introductory text. */
-
 import { readFileSync } from 'node:fs';
 import { loadBounceTemplates } from '../../../lib/config/bounce-templates.ts';
 import { Configuration } from '../../../lib/config/settings.ts';

@@ -1,5 +1,4 @@
 /** Conformance adapter: the four templates of notices, as main.cf in the working directory and `-o` options have them. */
-
 import { loadBounceTemplates } from '../../../lib/config/bounce-templates.ts';
 import { Configuration } from '../../../lib/config/settings.ts';
 import { BOUNCE_TEMPLATE_NAMES } from '../../../lib/mail/bounce-template.ts';

@@ -1,5 +1,4 @@
 /** Conformance adapter: postcat's view of a message listing (`FILE.msg`), named FILE. */
-
 import { readFileSync } from 'node:fs';
 import { parsePostcatOptions } from '../../../cli/postcat/main.ts';
 import { showMessage } from '../../../cli/postcat/view.ts';

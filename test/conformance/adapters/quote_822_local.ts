@@ -1,5 +1,4 @@
 /** Conformance adapter: quoting of address local parts, a command per line. */
-
 import { readFileSync } from 'node:fs';
 import { quote822Local, unquote822Local } from '../../../lib/mail/quote822.ts';
 

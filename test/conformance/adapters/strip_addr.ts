@@ -1,5 +1,4 @@
 /** Conformance adapter: removal of address extensions, JSON in and out. */
-
 import { readFileSync } from 'node:fs';
 import { stripAddress } from '../../../lib/mail/strip-address.ts';
 

@@ -1,5 +1,4 @@
 /** Conformance adapter: the parse tree of an address list per logical line, and the tree as text in three forms. */
-
 import { readFileSync } from 'node:fs';
 import { externalize, internalize, parse, type Token } from '../../../lib/mail/tok822.ts';
 
