@@ -60,6 +60,13 @@ export class ActiveQueue {
     return this.#messages.size;
   }
 
+  /** Milliseconds since the epoch at which the oldest message came; undefined where there is none. */
+  get oldestArrival(): number | undefined {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { message } of this.#messages) oldest = Math.min(oldest, message.envelope.arrivalTime);
+    return oldest === Number.POSITIVE_INFINITY ? undefined : oldest / 1000;
+  }
+
   /** Recipients in memory as entries. */
   get inMemory(): number {
     return this.#inMemory;

@@ -191,7 +191,7 @@ async function open(service: ServiceContext) {
       },
       signal,
     ),
-    gauges(context, () => leases.held, signal),
+    gauges(context, () => leases.held, scheduler, signal),
   ];
 
   return {

@@ -65,6 +65,11 @@ export class Scheduler {
     return this.#active.size;
   }
 
+  /** Milliseconds since the epoch at which the oldest of them came; undefined where there is none. */
+  get oldestArrival(): number | undefined {
+    return this.#active.oldestArrival;
+  }
+
   /** Messages that may come in. */
   get room(): number {
     return this.#active.room;

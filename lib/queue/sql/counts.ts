@@ -1,42 +1,38 @@
 /**
- * Queue depth and the age of the oldest message of some shards, for the metrics. Postgres' own estimate would do for a
- * dashboard, but an alert on "queue empty" needs the truth near zero: the count ends at `bound`.
+ * Messages in the queue and the age of the oldest, for the metrics. Postgres' own estimate would do for a dashboard, but an alert
+ * on "queue empty" needs the truth near zero: of each shard the oldest messages up to `bound` are counted. Keys grow with
+ * time, so the oldest message is among them whatever the size of the queue, and the cost ends there.
  */
 import type { ClientBase } from 'pg';
 
 export interface QueueCounts {
-  readonly active: number;
-  readonly deferred: number;
-  /** Seconds; 0 where the queue is empty. */
-  readonly oldestActive: number;
-  readonly oldestDeferred: number;
+  /** Messages that are not on hold, attempted at present or not. */
+  readonly messages: number;
+  /** Messages on hold. */
+  readonly held: number;
+  /** Seconds since the oldest message came that is not on hold; 0 where there is none. */
+  readonly oldest: number;
+  readonly oldestHeld: number;
 }
 
-const COUNT_BOUND = 100_000;
+const BOUND = 50_000;
 
-export async function queueCounts(client: Pick<ClientBase, 'query'>, shards: readonly number[]): Promise<QueueCounts> {
-  const result = await client.query<{
-    active: number;
-    deferred: number;
-    oldest_active: number | null;
-    oldest_deferred: number | null;
-  }>({
+export async function queueCounts(
+  client: Pick<ClientBase, 'query'>,
+  shards: readonly number[],
+  bound = BOUND,
+): Promise<QueueCounts> {
+  const { rows } = await client.query<QueueCounts>({
     name: 'queue-counts',
-    text: `select (select count(*)::int from (select 1 from recipient where shard = any($1::int[]) and next_attempt = 'infinity' limit $2) a) as active,
-                  (select count(*)::int from (select 1 from recipient where shard = any($1::int[]) and next_attempt < 'infinity' limit $2) d) as deferred,
-                  (select extract(epoch from now() - min(arrival_time))::float8 from
-                    (select m.arrival_time from recipient r join message m using (log, sequence, entry)
-                      where r.shard = any($1::int[]) and r.next_attempt = 'infinity' limit 1000) o) as oldest_active,
-                  (select extract(epoch from now() - min(arrival_time))::float8 from
-                    (select m.arrival_time from recipient r join message m using (log, sequence, entry)
-                      where r.shard = any($1::int[]) and r.next_attempt < 'infinity' order by r.next_attempt desc limit 1000) o) as oldest_deferred`,
-    values: [shards, COUNT_BOUND],
+    text: `select count(*) filter (where not m.hold)::int as messages,
+                  count(*) filter (where m.hold)::int as held,
+                  greatest(0, extract(epoch from now() - min(m.arrival_time) filter (where not m.hold)))::float8 as oldest,
+                  greatest(0, extract(epoch from now() - min(m.arrival_time) filter (where m.hold)))::float8 as "oldestHeld"
+             from log l
+             cross join lateral (
+               select hold, arrival_time from message where log = l.log order by log, sequence, entry limit $2) m
+            where l.shard = any($1::int[]) and l.kind = 'incoming'`,
+    values: [shards, bound],
   });
-  const row = result.rows[0]!;
-  return {
-    active: row.active,
-    deferred: row.deferred,
-    oldestActive: row.oldest_active ?? 0,
-    oldestDeferred: row.oldest_deferred ?? 0,
-  };
+  return rows[0]!;
 }
