@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, jetstream, jetstreamManager, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type FlakyProxy, flakyProxy } from '../../test/support/flaky-proxy.ts';
 import { type NatsServer, startNats } from '../../test/support/nats.ts';
@@ -11,7 +11,7 @@ import { Appender } from './append.ts';
 import { CHUNK_SIZE, ContentMissing, ContentWriter, createContentReader, purgeContent } from './content.ts';
 import { decodeFrame, encodeFence, encodeFrame } from './frame.ts';
 import { FramePublisher } from './frame-publisher.ts';
-import { CONTENT_STREAM, ensureStreams, incomingStream, incomingSubject } from './streams.ts';
+import { CONTENT_STREAM, checkStreams, ensureStreams, incomingStream, incomingSubject } from './streams.ts';
 
 const SHARD = 0;
 const STREAM = incomingStream(SHARD);
@@ -260,19 +260,47 @@ test('content whose chunks are not those that were written is missing, never del
   assert.deepEqual(seen, []);
 });
 
-test('a stream that another program made with other settings is refused by name and field', async () => {
-  await using other = await startNats();
-  const foreign = await open(portOf(other.url));
-  await foreign.manager.streams.add({
-    name: CONTENT_STREAM,
-    subjects: ['postfleet.content.*'],
-    max_age: 1_000_000_000,
+const GOOD_CONTENT = {
+  name: CONTENT_STREAM,
+  subjects: ['postfleet.content.*'],
+  discard: DiscardPolicy.New,
+  storage: StorageType.File,
+};
+const foreignStreams: [string, Partial<StreamConfig> & { name: string }, RegExp][] = [
+  [
+    'that lets old mail go for new',
+    { ...GOOD_CONTENT, discard: DiscardPolicy.Old },
+    /^stream CONTENT: discard is "old"/,
+  ],
+  ['that lives in memory', { ...GOOD_CONTENT, storage: StorageType.Memory }, /^stream CONTENT: storage is "memory"/],
+  ['whose mail vanishes by age', { ...GOOD_CONTENT, max_age: 1_000_000_000 }, /^stream CONTENT: max_age is set/],
+  ['of other subjects', { ...GOOD_CONTENT, subjects: ['other.*'] }, /^stream CONTENT: subjects are "other\.\*"/],
+  [
+    'that keeps few of each writer',
+    { ...GOOD_CONTENT, max_msgs_per_subject: 5 },
+    /^stream CONTENT: max_msgs_per_subject is 5/,
+  ],
+];
+for (const [what, config, message] of foreignStreams)
+  test(`a stream ${what} is refused by name and field`, async () => {
+    await using other = await startNats();
+    const foreign = await open(portOf(other.url));
+    await foreign.manager.streams.add(config);
+    for (const look of [
+      () => ensureStreams(foreign.manager, { shards: 1, replicas: 1, maxBytes: 0 }),
+      () => checkStreams(foreign.manager, 1),
+    ])
+      await assert.rejects(look, (error) => error instanceof FatalError && message.test(error.message));
+    await foreign.connection.close();
   });
-  await assert.rejects(
-    ensureStreams(foreign.manager, { shards: 1, replicas: 1, maxBytes: 0 }),
-    (error) => error instanceof FatalError && /stream CONTENT: (discard|max_age)/.test(error.message),
-  );
-  await foreign.connection.close();
+
+test('a service that only checks the streams says which one is missing', async () => {
+  await using other = await startNats();
+  const fleet = await open(portOf(other.url));
+  await ensureStreams(fleet.manager, { shards: 1, replicas: 1, maxBytes: 0 });
+  await checkStreams(fleet.manager, 1);
+  await assert.rejects(checkStreams(fleet.manager, 2), /^FatalError: stream INCOMING_1 does not exist: make it with/);
+  await fleet.connection.close();
 });
 
 test('a fleet that was made with more shards does not start with fewer', async () => {

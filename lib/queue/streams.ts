@@ -16,6 +16,10 @@ import {
 } from '@nats-io/jetstream';
 import { FatalError } from '../util/errors.ts';
 
+/** Codes of errors of JetStream. */
+const NAME_IN_USE = 10_058;
+const NO_SUCH_STREAM = 10_059;
+
 export const CONTENT_STREAM = 'CONTENT';
 export const incomingStream = (shard: number): string => `INCOMING_${shard}`;
 export const deferredStream = (shard: number): string => `DEFERRED_${shard}`;
@@ -67,6 +71,16 @@ function check(info: StreamInfo, want: Partial<StreamConfig>): void {
   if (info.config.max_age !== 0) {
     throw new FatalError(`stream ${info.config.name}: max_age is set, expected 0: mail would vanish by age`);
   }
+  if (info.config.max_msgs_per_subject > 0) {
+    throw new FatalError(
+      `stream ${info.config.name}: max_msgs_per_subject is ${info.config.max_msgs_per_subject}, expected -1: mail of a busy writer would be refused`,
+    );
+  }
+  if (info.config.mirror !== undefined || (info.config.sources ?? []).length > 0) {
+    throw new FatalError(
+      `stream ${info.config.name}: it has a mirror or sources, expected none: others' entries would be taken for mail`,
+    );
+  }
 }
 
 async function ensure(manager: JetStreamManager, want: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
@@ -75,29 +89,47 @@ async function ensure(manager: JetStreamManager, want: Partial<StreamConfig> & {
     check(info, want);
     return info;
   } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== 10059) throw error;
+    if (!(error instanceof JetStreamApiError) || error.code !== NO_SUCH_STREAM) throw error;
   }
   try {
     return await manager.streams.add(want);
   } catch (error) {
     // Another process of the fleet may have made it meanwhile.
-    if (!(error instanceof JetStreamApiError) || error.code !== 10058) throw error;
+    if (!(error instanceof JetStreamApiError) || error.code !== NAME_IN_USE) throw error;
     const info = await manager.streams.info(want.name);
     check(info, want);
     return info;
   }
 }
 
+function allWanted(options: StreamOptions): (Partial<StreamConfig> & { name: string })[] {
+  const unbounded = { ...options, maxBytes: 0 };
+  return [
+    wanted(CONTENT_STREAM, ['postfleet.content.*'], options),
+    ...Array.from({ length: options.shards }, (_, shard) => [
+      wanted(incomingStream(shard), [`postfleet.incoming.${shard}.*`], options),
+      wanted(deferredStream(shard), [`postfleet.deferred.${shard}.*`], unbounded),
+    ]).flat(),
+  ];
+}
+
+/** Checks every stream; whoever calls this leaves it to others to make them. */
+export async function checkStreams(manager: JetStreamManager, shards: number): Promise<void> {
+  for (const want of allWanted({ shards, replicas: 1, maxBytes: 0 })) {
+    try {
+      check(await manager.streams.info(want.name), want);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== NO_SUCH_STREAM) throw error;
+      throw new FatalError(
+        `stream ${want.name} does not exist: make it with "postfleet migrate", or let "postfleet start" or the operator do so`,
+      );
+    }
+  }
+}
+
 /** Makes or checks every stream. */
 export async function ensureStreams(manager: JetStreamManager, options: StreamOptions): Promise<void> {
-  await ensure(manager, wanted(CONTENT_STREAM, ['postfleet.content.*'], options));
-  for (let shard = 0; shard < options.shards; shard++) {
-    await ensure(manager, wanted(incomingStream(shard), [`postfleet.incoming.${shard}.*`], options));
-    await ensure(
-      manager,
-      wanted(deferredStream(shard), [`postfleet.deferred.${shard}.*`], { ...options, maxBytes: 0 }),
-    );
-  }
+  for (const want of allWanted(options)) await ensure(manager, want);
   // A fleet's shard count is fixed when it is made: with fewer, the mail of the others would wait for nobody.
   for await (const info of manager.streams.list()) {
     const match = /^INCOMING_(\d{1,4})$/.exec(info.config.name);

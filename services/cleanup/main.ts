@@ -14,6 +14,7 @@ import { SpaceMonitor } from '../../lib/queue/space.ts';
 import { durability } from '../../lib/server/durability.ts';
 import { LogReadiness } from '../../lib/server/log-ready.ts';
 import { rpcServer } from '../../lib/server/rpc-server.ts';
+import { streamsAsExpected } from '../../lib/server/streams-as-expected.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import { TableError } from '../../lib/tables/table.ts';
 import { AUTOMATIC_BCC_PARAMETERS } from './always-bcc.ts';
@@ -41,6 +42,7 @@ export const service = rpcServer({
     const settings = cleanupSettings(configuration);
     const nats = await context.stores.nats();
     await durability(configuration, log);
+    await streamsAsExpected(nats, settings.shards, log, signal);
     const rewrite = clients.rewrite();
     const rule = {
       shards: settings.shards,

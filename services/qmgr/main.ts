@@ -22,6 +22,7 @@ import type { DeliveryReply } from '../../lib/clients/protocols.ts';
 import { createShards } from '../../lib/queue/sql/lease.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { queueWorker } from '../../lib/server/queue-worker.ts';
+import { streamsAsExpected } from '../../lib/server/streams-as-expected.ts';
 import { Wake } from '../../lib/util/wake.ts';
 import type { QmgrContext } from './context.ts';
 import { Finisher } from './finish.ts';
@@ -71,6 +72,7 @@ async function open(service: ServiceContext) {
   checkTransports(configuration);
   const { stores } = service;
   const [nats, pool] = await Promise.all([stores.nats(), stores.postgres()]);
+  await streamsAsExpected(nats, settings.shards, log, service.signal);
   await createShards(pool, settings.shards);
   const end = new AbortController();
   const { signal } = end;
