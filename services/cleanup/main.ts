@@ -51,7 +51,7 @@ export const service = rpcServer({
     const space = new SpaceMonitor({
       nats,
       shards: settings.shards,
-      path: settings.queueDirectory,
+      path: settings.queuePath,
       // As smtpd(8) has it: room for one more message of the largest size, and a half.
       minimumFree: Math.max(settings.queueMinfree, settings.messageSizeLimit * 1.5),
       log,
