@@ -146,16 +146,21 @@ async function start(argv: string[]): Promise<number> {
     told = true;
   };
   onReload(() => reload());
-  const running = await startMaster({
-    configDirectory,
-    instance,
-    environment: readEnvironment().parameters,
-    searchPath: [join(ROOT, '.tools/bin'), process.env.PATH ?? ''].join(delimiter),
-    services: SERVICES,
-    threadFile: new URL(`./session-thread.${EXTENSION}`, import.meta.url),
-    shape: values.processes ? 'many' : 'one',
-    serviceCommand: [process.execPath, ...process.execArgv, SELF],
-  });
+  const running = await unlessStopped(
+    stop,
+    startMaster({
+      signal: stop,
+      configDirectory,
+      instance,
+      environment: readEnvironment().parameters,
+      searchPath: [join(ROOT, '.tools/bin'), process.env.PATH ?? ''].join(delimiter),
+      services: SERVICES,
+      threadFile: new URL(`./session-thread.${EXTENSION}`, import.meta.url),
+      shape: values.processes ? 'many' : 'one',
+      serviceCommand: [process.execPath, ...process.execArgv, SELF],
+    }),
+  );
+  if (running === undefined) return EX.OK;
   flushLog();
   process.stderr.write(welcome(running, instance, configDirectory));
   reload = () => void running.reload();
@@ -164,9 +169,20 @@ async function start(argv: string[]): Promise<number> {
   return EX.OK;
 }
 
+/** What was started; undefined where it was told to stop before, and has. */
+async function unlessStopped(stop: AbortSignal, starting: Promise<Running>): Promise<Running | undefined> {
+  try {
+    return await starting;
+  } catch (error) {
+    if (stop.aborted && error === stop.reason) return undefined;
+    throw error;
+  }
+}
+
 async function untilStopped(running: Running, stop: AbortSignal): Promise<void> {
   try {
     const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+    if (stop.aborted) return;
     await Promise.race([running.failed, stopped]);
   } finally {
     await running[Symbol.asyncDispose]();
