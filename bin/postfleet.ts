@@ -110,9 +110,18 @@ function portNumber(text: string): number {
   });
 }
 
+/** The command line, for a shell in the current directory, that reaches the instance from wherever its state lies. */
+function commandFor(instance: Instance): string {
+  const quoted = (path: string): string =>
+    /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+  const program = process.cwd() === ROOT ? 'bin/postfleet' : quoted(join(ROOT, 'bin/postfleet'));
+  return instance.directory === join(ROOT, 'var') ? program : `POSTFLEET_VAR=${quoted(instance.directory)} ${program}`;
+}
+
 /** What a person wants to know first. Not part of the log: it goes to standard error where that is a terminal or not. */
 function welcome(running: Running, instance: Instance, configDirectory: string): string {
   const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, '//');
+  const postfleet = commandFor(instance);
   const port = running.smtp[0]?.split(':').at(-1) ?? '';
   return `
 Postfleet is up.
@@ -123,9 +132,10 @@ Postfleet is up.
   settings   ${configDirectory}   state  ${instance.directory}
 
 A first message:
-  printf 'Subject: hello\\n\\nIt works.\\n' | bin/postfleet sendmail -f you@example.org "$USER"
+  printf 'Subject: hello\\n\\nIt works.\\n' | ${postfleet} sendmail -f you@example.org "$USER"
   swaks --server 127.0.0.1:${port} --from you@example.org --to "$USER@localhost"
-See the queue with bin/postfleet mailq, mailboxes in ${join(instance.directory, 'mail')}. Ctrl-C drains and stops.
+  ${postfleet} mailq
+See the mailboxes in ${join(instance.directory, 'mail')}. Ctrl-C drains and stops.
 
 `;
 }
