@@ -18,6 +18,7 @@ import { readEnvironment } from '../lib/config/environment.ts';
 import { Configuration } from '../lib/config/settings.ts';
 import { EX, FatalError, PanicError } from '../lib/util/errors.ts';
 import { flushLog } from '../lib/util/log.ts';
+import { killChildren } from '../services/master/child.ts';
 import { Instance } from '../services/master/instance.ts';
 import { prepareStores, type Running, startMaster } from '../services/master/main.ts';
 import { COMMANDS } from './commands.ts';
@@ -41,11 +42,12 @@ const SELF = import.meta.filename;
 const EXTENSION = SELF.endsWith('.ts') ? 'ts' : 'js';
 const ROOT = resolve(import.meta.dirname, EXTENSION === 'ts' ? '..' : '../..');
 
-/** SIGTERM and SIGINT end in order, as does the loss of the terminal; a second one ends at once. */
+/** SIGTERM and SIGINT end in order, as does the loss of the terminal; a second one ends at once, as a crash would. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     if (controller.signal.aborted) {
+      killChildren();
       flushLog();
       process.kill(process.pid, 'SIGKILL');
     }

@@ -42,6 +42,14 @@ const STEADY = 10_000;
 /** It may find that processes of a killed predecessor are about to end; what goes on longer goes on for ever. */
 export const TRIES_AT_START = 5;
 
+/** Those that run. */
+const running = new Set<ChildProcess>();
+
+/** Kills all children of this process, which is about to end at once itself and will not do it in order. */
+export function killChildren(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 export class Child implements AsyncDisposable {
   readonly #options: ChildOptions;
   #process: ChildProcess | undefined;
@@ -120,6 +128,8 @@ export class Child implements AsyncDisposable {
     });
     if (output !== undefined) closeSync(output);
     this.#process = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     onChannel?.(child);
     if (pidFile !== undefined && child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`);
     const { promise, resolve, reject } = Promise.withResolvers<{

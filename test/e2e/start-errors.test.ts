@@ -166,6 +166,22 @@ test('a configuration that relays for everybody does not start', async () => {
   assert.match(text, /smtpd_(relay|recipient)_restrictions/);
 });
 
+test('a second signal ends it at once, and leaves no store behind', async () => {
+  const state = mkdtempSync(join(directory, 'var-'));
+  const port = await freePorts(40);
+  const command = ['start', '--var', state, '--port', String(port), '--config', join(ROOT, 'etc/postfleet')];
+  const child = spawn(process.execPath, [PROGRAM, ...command], { stdio: 'ignore' });
+  const exited = once(child, 'exit');
+  await until('the instance', () => existsSync(join(state, 'run/instance.json')) || child.exitCode !== null);
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [null, 'SIGKILL']);
+  for (const pidFile of ['run/nats.pid', 'postgres/postmaster.pid']) {
+    const pid = Number(readFileSync(join(state, pidFile), 'utf8').split('\n')[0]);
+    await until(`the end of ${pid}`, () => !existsSync(`/proc/${pid}`), 5);
+  }
+});
+
 /** Lines that are no log lines: what a person who starts it reads. */
 const fatal = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('postfleet: '));
 
