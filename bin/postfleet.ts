@@ -262,6 +262,8 @@ async function main(): Promise<number> {
   return name === '--help' || name === '-h' ? EX.OK : EX.USAGE;
 }
 
+// What cannot be told on a full disk, or to nobody, is no reason to end.
+process.stderr.on('error', () => undefined);
 try {
   process.exitCode = await main();
   flushLog();
