@@ -18,6 +18,7 @@ import { readEnvironment } from '../lib/config/environment.ts';
 import { Configuration } from '../lib/config/settings.ts';
 import { EX, FatalError, PanicError } from '../lib/util/errors.ts';
 import { flushLog } from '../lib/util/log.ts';
+import { killChildren } from '../services/master/child.ts';
 import { Instance } from '../services/master/instance.ts';
 import { prepareStores, type Running, startMaster } from '../services/master/main.ts';
 import { COMMANDS } from './commands.ts';
@@ -41,11 +42,12 @@ const SELF = import.meta.filename;
 const EXTENSION = SELF.endsWith('.ts') ? 'ts' : 'js';
 const ROOT = resolve(import.meta.dirname, EXTENSION === 'ts' ? '..' : '../..');
 
-/** SIGTERM and SIGINT end in order, as does the loss of the terminal; a second one ends at once. */
+/** SIGTERM and SIGINT end in order, as does the loss of the terminal; a second one ends at once, as a crash would. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     if (controller.signal.aborted) {
+      killChildren();
       flushLog();
       process.kill(process.pid, 'SIGKILL');
     }
@@ -110,9 +112,18 @@ function portNumber(text: string): number {
   });
 }
 
+/** The command line, for a shell in the current directory, that reaches the instance from wherever its state lies. */
+function commandFor(instance: Instance): string {
+  const quoted = (path: string): string =>
+    /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+  const program = process.cwd() === ROOT ? 'bin/postfleet' : quoted(join(ROOT, 'bin/postfleet'));
+  return instance.directory === join(ROOT, 'var') ? program : `POSTFLEET_VAR=${quoted(instance.directory)} ${program}`;
+}
+
 /** What a person wants to know first. Not part of the log: it goes to standard error where that is a terminal or not. */
 function welcome(running: Running, instance: Instance, configDirectory: string): string {
   const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, '//');
+  const postfleet = commandFor(instance);
   const port = running.smtp[0]?.split(':').at(-1) ?? '';
   return `
 Postfleet is up.
@@ -123,9 +134,10 @@ Postfleet is up.
   settings   ${configDirectory}   state  ${instance.directory}
 
 A first message:
-  printf 'Subject: hello\\n\\nIt works.\\n' | bin/postfleet sendmail -f you@example.org "$USER"
+  printf 'Subject: hello\\n\\nIt works.\\n' | ${postfleet} sendmail -f you@example.org "$USER"
   swaks --server 127.0.0.1:${port} --from you@example.org --to "$USER@localhost"
-See the queue with bin/postfleet mailq, mailboxes in ${join(instance.directory, 'mail')}. Ctrl-C drains and stops.
+  ${postfleet} mailq
+See the mailboxes in ${join(instance.directory, 'mail')}. Ctrl-C drains and stops.
 
 `;
 }
@@ -146,16 +158,21 @@ async function start(argv: string[]): Promise<number> {
     told = true;
   };
   onReload(() => reload());
-  const running = await startMaster({
-    configDirectory,
-    instance,
-    environment: readEnvironment().parameters,
-    searchPath: [join(ROOT, '.tools/bin'), process.env.PATH ?? ''].join(delimiter),
-    services: SERVICES,
-    threadFile: new URL(`./session-thread.${EXTENSION}`, import.meta.url),
-    shape: values.processes ? 'many' : 'one',
-    serviceCommand: [process.execPath, ...process.execArgv, SELF],
-  });
+  const running = await unlessStopped(
+    stop,
+    startMaster({
+      signal: stop,
+      configDirectory,
+      instance,
+      environment: readEnvironment().parameters,
+      searchPath: [join(ROOT, '.tools/bin'), process.env.PATH ?? ''].join(delimiter),
+      services: SERVICES,
+      threadFile: new URL(`./session-thread.${EXTENSION}`, import.meta.url),
+      shape: values.processes ? 'many' : 'one',
+      serviceCommand: [process.execPath, ...process.execArgv, SELF],
+    }),
+  );
+  if (running === undefined) return EX.OK;
   flushLog();
   process.stderr.write(welcome(running, instance, configDirectory));
   reload = () => void running.reload();
@@ -164,9 +181,20 @@ async function start(argv: string[]): Promise<number> {
   return EX.OK;
 }
 
+/** What was started; undefined where it was told to stop before, and has. */
+async function unlessStopped(stop: AbortSignal, starting: Promise<Running>): Promise<Running | undefined> {
+  try {
+    return await starting;
+  } catch (error) {
+    if (stop.aborted && error === stop.reason) return undefined;
+    throw error;
+  }
+}
+
 async function untilStopped(running: Running, stop: AbortSignal): Promise<void> {
   try {
     const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+    if (stop.aborted) return;
     await Promise.race([running.failed, stopped]);
   } finally {
     await running[Symbol.asyncDispose]();
@@ -234,6 +262,8 @@ async function main(): Promise<number> {
   return name === '--help' || name === '-h' ? EX.OK : EX.USAGE;
 }
 
+// What cannot be told on a full disk, or to nobody, is no reason to end.
+process.stderr.on('error', () => undefined);
 try {
   process.exitCode = await main();
   flushLog();

@@ -5,16 +5,30 @@
  *
  * Logs a warning when room runs out and a line when it is back.
  */
+import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
+import type { Configuration } from '../config/settings.ts';
 import type { Nats } from '../server/stores.ts';
 import type { Log } from '../util/log.ts';
 import { incomingStream } from './streams.ts';
 
+/**
+ * A path on the filesystem of the queue: queue_directory where main.cf names one that exists, else the state directory of
+ * an instance on one machine, in which its stores are. What it returns may not exist: then the queue is another machine's.
+ */
+export function queuePath(configuration: Configuration): string {
+  const directory = configuration.text('queue_directory');
+  const named = configuration.set('queue_directory') && existsSync(directory);
+  return named || !configuration.set('postfleet_state_directory')
+    ? directory
+    : configuration.text('postfleet_state_directory');
+}
+
 export interface SpaceOptions {
   readonly nats: Nats;
   readonly shards: number;
-  /** A path on the queue's filesystem; undefined where it is another machine's. */
-  readonly path: string | undefined;
+  /** A path on the queue's filesystem; it does not exist where that is another machine's. */
+  readonly path: string;
   /** Octets that must stay free. */
   readonly minimumFree: number;
   readonly log: Log;
@@ -68,7 +82,6 @@ export class SpaceMonitor {
 
   async #diskHasRoom(): Promise<boolean> {
     const { path, minimumFree } = this.#options;
-    if (path === undefined) return true;
     // A path that cannot be looked at says nothing of the space.
     const stats = await statfs(path).catch(() => undefined);
     if (stats === undefined) return true;

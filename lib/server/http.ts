@@ -6,7 +6,7 @@
  * Throws FatalError where it cannot listen.
  */
 import { createServer, type ServerResponse } from 'node:http';
-import { EX, FatalError } from '../util/errors.ts';
+import { listenError } from './listen-error.ts';
 
 export interface HttpOptions {
   /** "host:port" */
@@ -63,10 +63,7 @@ export async function listenHttp(options: HttpOptions): Promise<AsyncDisposable>
   try {
     await promise;
   } catch (error) {
-    throw new FatalError(
-      `postfleet_http_listen = ${options.listen}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error, exitCode: EX.OSERR },
-    );
+    throw listenError('postfleet_http_listen', options.listen, error);
   }
   return {
     async [Symbol.asyncDispose]() {

@@ -5,7 +5,7 @@
  * Throws FatalError where it cannot listen.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { EX, FatalError } from '../util/errors.ts';
+import { listenError } from './listen-error.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -37,13 +37,7 @@ async function listen(server: Server, endpoint: Endpoint, reusePort: boolean, se
   try {
     await promise;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why =
-      code === 'EADDRINUSE' ? 'the port is taken: stop what listens there, or choose another port' : String(error);
-    throw new FatalError(`${service}: cannot listen on ${endpoint.host}:${endpoint.port}: ${why}`, {
-      cause: error,
-      exitCode: EX.OSERR,
-    });
+    throw listenError(service, `${endpoint.host}:${endpoint.port}`, error);
   } finally {
     server.off('error', reject);
   }

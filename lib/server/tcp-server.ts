@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { ServiceContext } from './context.ts';
 import { type Endpoint, type ListenerClaim, Listeners } from './listeners.ts';
 import type { RunningService, ServiceDefinition } from './service.ts';
+import { WaitingClients } from './waiting-clients.ts';
 
 export type { Endpoint };
 
@@ -44,7 +45,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       const handler = await table.open(context);
       const sessions = new Set<Promise<void>>();
       const sockets = new Set<Socket>();
-      const waiting: Socket[] = [];
+      const waiting = new WaitingClients(context.log);
 
       const serve = (socket: Socket): void => {
         sockets.add(socket);
@@ -54,7 +55,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
           .finally(() => {
             sockets.delete(socket);
             sessions.delete(session);
-            const next = waiting.shift();
+            const next = waiting.next();
             if (next !== undefined) serve(next);
           });
         sessions.add(session);
@@ -63,7 +64,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       // A connection above the limit waits as it would in the listen queue of a Postfix whose processes are all busy.
       const accept = (socket: Socket): void => {
         socket.on('error', () => socket.destroy());
-        if (sessions.size >= context.processLimit) waiting.push(socket);
+        if (sessions.size >= context.processLimit) waiting.add(socket);
         else serve(socket);
       };
 
@@ -72,7 +73,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       // Clients that wait for their turn keep it where a successor serves those that come after them.
       const close = (): void => {
         const closed = claims.splice(0).map((claim) => claim.release());
-        if (closed.includes(true)) for (const socket of waiting.splice(0)) socket.destroy();
+        if (closed.includes(true)) waiting.clear();
       };
       try {
         if (context.endpoints === undefined)
@@ -88,6 +89,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       }
       context.draining.addEventListener('abort', close, { once: true });
       const cut = (): void => {
+        waiting.clear();
         for (const socket of sockets) socket.destroy();
       };
       context.signal.addEventListener('abort', cut, { once: true });

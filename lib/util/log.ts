@@ -5,7 +5,9 @@
  *
  * Control characters in what is logged become `?`: no remote party can forge a line.
  *
- * Limits: where standard output is a pipe that nobody reads, the process waits there, as it does for any Unix program.
+ * Limits: where standard output is a pipe that nobody reads, the process waits there, as it does for any Unix program. Where
+ * it cannot be written (a full disk), lines are dropped and counted: a log costs no mail. The first line that can be written
+ * again comes after a warning that says how many.
  */
 import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -56,9 +58,16 @@ const DELAY = 10;
 
 const pending: string[] = [];
 let scheduled = false;
+/** Lines that could not be written, and why the last of them could not. */
+let dropped = 0;
+let reason = '';
+/** The last that was written stopped within a line. */
+let torn = false;
+/** Makes the line that tells of dropped ones as the last log to write would. */
+let warningLine = (text: string): string => `${text}\n`;
 
-/** Writes all of it, waiting where a pipe is full. */
-function writeAll(text: string): void {
+/** Writes all of it, waiting where a pipe is full. Returns false where it cannot be written. */
+function writeAll(text: string): boolean {
   const bytes = Buffer.from(text, 'utf8');
   let from = 0;
   while (from < bytes.length) {
@@ -68,19 +77,28 @@ function writeAll(text: string): void {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       // Nobody reads: the reader has gone, or the terminal.
-      else if (code === 'EPIPE' || code === 'EIO') return;
-      else throw error;
+      else if (code === 'EPIPE' || code === 'EIO') return true;
+      else {
+        if (from > 0) torn = bytes[from - 1] !== 0x0a;
+        reason = error instanceof Error ? error.message : String(error);
+        return false;
+      }
     }
   }
+  torn = false;
+  return true;
 }
 
 /** Writes the lines that wait; a process calls it last. */
 export function flushLog(): void {
   scheduled = false;
   if (pending.length === 0) return;
-  const text = pending.join('');
+  const lines = pending.length;
+  const told = dropped === 0 ? '' : warningLine(`${dropped} lines of the log could not be written: ${reason}`);
+  const text = (torn ? '\n' : '') + told + pending.join('');
   pending.length = 0;
-  writeAll(text);
+  if (writeAll(text)) dropped = 0;
+  else dropped += lines;
 }
 
 function writeSoon(line: string): void {
@@ -98,6 +116,7 @@ export function printable(text: string): string {
 class LineLog implements Log {
   readonly #options: LogOptions;
   readonly #tag: string;
+  readonly #warningLine = (text: string): string => this.#format('warning', text);
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -105,17 +124,24 @@ class LineLog implements Log {
   }
 
   #line(level: LogLevel, text: string): void {
-    const { format, observe, program, write = writeSoon } = this.#options;
+    const { observe, write } = this.#options;
     observe?.(level, text);
-    const safe = printable(text);
-    if (format === 'json') {
-      write(
-        `${JSON.stringify({ time: new Date().toISOString(), level, host: HOST, program, pid: process.pid, message: safe })}\n`,
-      );
+    const line = this.#format(level, text);
+    if (write !== undefined) {
+      write(line);
       return;
     }
+    warningLine = this.#warningLine;
+    writeSoon(line);
+  }
+
+  #format(level: LogLevel, text: string): string {
+    const { format, program } = this.#options;
+    const safe = printable(text);
+    if (format === 'json')
+      return `${JSON.stringify({ time: new Date().toISOString(), level, host: HOST, program, pid: process.pid, message: safe })}\n`;
     const word = level === 'info' || level === 'debug' ? '' : `${level}: `;
-    write(`${syslogTime()}${this.#tag}${word}${safe}\n`);
+    return `${syslogTime()}${this.#tag}${word}${safe}\n`;
   }
 
   info(text: string): void {

@@ -9,7 +9,13 @@
  * Limits: of a message larger than postfleet_inline_limit, header rules see the first 256 KiB.
  * @see cleanup(8)
  */
-import { type Cleanup, type SubmitReply, SubmitStatus, Unavailable } from '../../lib/clients/protocols.ts';
+import {
+  type Cleanup,
+  type SubmitReply,
+  type SubmitRequest,
+  SubmitStatus,
+  Unavailable,
+} from '../../lib/clients/protocols.ts';
 import { SpaceMonitor } from '../../lib/queue/space.ts';
 import { durability } from '../../lib/server/durability.ts';
 import { LogReadiness } from '../../lib/server/log-ready.ts';
@@ -25,6 +31,7 @@ import { AddressMapping } from './mapping.ts';
 import { MASQUERADE_PARAMETERS } from './masquerade.ts';
 import { CLEANUP_PARAMETERS, cleanupSettings } from './settings.ts';
 import { type SubmitContext, submit, submitLarge } from './submit.ts';
+import { traced } from './trace.ts';
 import { VIRTUAL_ALIAS_PARAMETERS } from './virtual-alias.ts';
 
 export const service = rpcServer({
@@ -38,7 +45,7 @@ export const service = rpcServer({
     ...HEADER_BODY_CHECKS_PARAMETERS,
   ],
   async open(context) {
-    const { configuration, log, metrics, clients, signal } = context;
+    const { configuration, log, metrics, tracing, clients, signal } = context;
     const settings = cleanupSettings(configuration);
     const nats = await context.stores.nats();
     await durability(configuration, log);
@@ -53,7 +60,7 @@ export const service = rpcServer({
     const space = new SpaceMonitor({
       nats,
       shards: settings.shards,
-      path: settings.queueDirectory,
+      path: settings.queuePath,
       // As smtpd(8) has it: room for one more message of the largest size, and a half.
       minimumFree: Math.max(settings.queueMinfree, settings.messageSizeLimit * 1.5),
       log,
@@ -64,19 +71,22 @@ export const service = rpcServer({
     const submitContext: SubmitContext = { settings, nats, log, committer, space, mapping, inspection };
 
     /** What other services and tables do is a reply: the client tries again later. */
-    const guarded = async (queueId: string, work: () => Promise<SubmitReply>): Promise<SubmitReply> => {
+    const guarded = async (
+      request: SubmitRequest,
+      work: (request: SubmitRequest) => Promise<SubmitReply>,
+    ): Promise<SubmitReply> => {
       try {
-        return await work();
+        return await traced(tracing, request, work);
       } catch (error) {
         if (!(error instanceof TableError || error instanceof Unavailable)) throw error;
+        const queueId = request.envelope?.queueId ?? '';
         log.warning(`${queueId}: ${error.message}`);
         return reply(SubmitStatus.TEMPORARY_ERROR, queueId, error.message);
       }
     };
     const cleanup: Cleanup = {
-      submit: (request) => guarded(request.envelope?.queueId ?? '', () => submit(submitContext, request)),
-      submitLarge: (request, content) =>
-        guarded(request.envelope?.queueId ?? '', () => submitLarge(submitContext, request, content)),
+      submit: (request) => guarded(request, (one) => submit(submitContext, one)),
+      submitLarge: (request, content) => guarded(request, (one) => submitLarge(submitContext, one, content)),
     };
     const readiness = new LogReadiness(nats, configuration);
     return {

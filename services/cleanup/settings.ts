@@ -1,5 +1,6 @@
 /** cleanup(8)'s parameters that the message itself is shaped by, compiled once. */
 import type { Configuration } from '../../lib/config/settings.ts';
+import { queuePath } from '../../lib/queue/space.ts';
 
 export const CLEANUP_PARAMETERS = [
   'message_size_limit',
@@ -37,7 +38,7 @@ export interface CleanupSettings {
   /** remote_header_rewrite_domain is set. */
   readonly rewritesRemoteHeaders: boolean;
   readonly queueMinfree: number;
-  readonly queueDirectory: string;
+  readonly queuePath: string;
   readonly myhostname: string;
   readonly myorigin: string;
   readonly mailName: string;
@@ -57,7 +58,7 @@ export function cleanupSettings(configuration: Configuration): CleanupSettings {
     headerAddressTokenLimit: configuration.integer('header_address_token_limit'),
     rewritesRemoteHeaders: configuration.text('remote_header_rewrite_domain') !== '',
     queueMinfree: configuration.integer('queue_minfree'),
-    queueDirectory: configuration.text('queue_directory'),
+    queuePath: queuePath(configuration),
     myhostname: configuration.text('myhostname'),
     myorigin: configuration.text('myorigin'),
     mailName: configuration.text('mail_name'),

@@ -29,19 +29,32 @@ export interface ChildOptions {
   /** Runs before each start: what a killed predecessor left is put in order. */
   readonly prepare?: () => void | Promise<void>;
   /**
-   * Exit statuses after which it is of no use to start it again: the error is of the configuration. One that has run for a
-   * while is started again all the same: the files are being changed, and the others go on with what they have read.
+   * Exit statuses after which it is of no use to start it again: the error is of the configuration. One that has
+   * started is started again all the same: the files are being changed, and the others go on with what they have read.
    */
   readonly finalStatuses?: ReadonlySet<number>;
+  /** How often it may end by itself, in whatever way, before it has started; without limit where it is left out. */
+  readonly triesAtStart?: number;
 }
 
 /** A process that lived this long, in milliseconds, is started again at once. */
 const STEADY = 10_000;
+/** It may find that processes of a killed predecessor are about to end; what goes on longer goes on for ever. */
+export const TRIES_AT_START = 5;
+
+/** Those that run. */
+const running = new Set<ChildProcess>();
+
+/** Kills all children of this process, which is about to end at once itself and will not do it in order. */
+export function killChildren(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
 
 export class Child implements AsyncDisposable {
   readonly #options: ChildOptions;
   #process: ChildProcess | undefined;
   #stopping = false;
+  #started = false;
   #running: Promise<void>;
   readonly #failed = Promise.withResolvers<never>();
 
@@ -55,25 +68,32 @@ export class Child implements AsyncDisposable {
     return this.#process?.pid;
   }
 
+  /** It does its work: however it ends from here on, it is started again. */
+  hasStarted(): void {
+    this.#started = true;
+  }
+
   /** Rejects with FatalError when it ended for good. */
   get failed(): Promise<never> {
     return this.#failed.promise;
   }
 
   async #supervise(): Promise<void> {
-    const { name, log, finalStatuses } = this.#options;
-    let hasRun = false;
+    const { name, log, finalStatuses, triesAtStart, outputFile } = this.#options;
+    let tries = 0;
     for (let wait = 100; !this.#stopping; ) {
       const began = Date.now();
       let ended: string;
       try {
         await this.#options.prepare?.();
+        if (this.#stopping) return;
         const { code, signal } = await this.#once();
         if (this.#stopping) return;
         ended = signal === null ? `exit status ${code}` : `signal ${signal}`;
-        hasRun ||= Date.now() - began > STEADY;
-        if (code !== null && !hasRun && finalStatuses?.has(code) === true) {
-          this.#failed.reject(new FatalError(`${name}: ${ended}; see its last lines above`, { exitCode: EX.CONFIG }));
+        const final = (code !== null && finalStatuses?.has(code)) || ++tries === triesAtStart;
+        if (!this.#started && final) {
+          const lines = outputFile === undefined ? 'its last lines above' : outputFile;
+          this.#failed.reject(new FatalError(`${name}: ${ended}; see ${lines}`, { exitCode: EX.CONFIG }));
           return;
         }
       } catch (error) {
@@ -108,6 +128,8 @@ export class Child implements AsyncDisposable {
     });
     if (output !== undefined) closeSync(output);
     this.#process = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     onChannel?.(child);
     if (pidFile !== undefined && child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`);
     const { promise, resolve, reject } = Promise.withResolvers<{
@@ -136,7 +158,10 @@ export class Child implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     const child = this.#process;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+      this.#removePidFile();
+      return;
+    }
     const timer = setTimeout(() => child.kill('SIGKILL'), this.#options.grace);
     child.kill(this.#options.stopSignal ?? 'SIGTERM');
     await this.#running;

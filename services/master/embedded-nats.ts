@@ -5,7 +5,7 @@ import { accessSync, constants, statfsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import type { Log } from '../../lib/util/log.ts';
-import { Child } from './child.ts';
+import { Child, TRIES_AT_START } from './child.ts';
 import type { Instance } from './instance.ts';
 import { endLeftover } from './leftover.ts';
 
@@ -28,6 +28,17 @@ export interface EmbeddedNats {
   readonly monitorUrl: string;
 }
 
+const files = (instance: Instance) => ({
+  pidFile: join(instance.runDirectory, 'nats.pid'),
+  configuration: join(instance.path('secret'), 'nats.conf'),
+});
+
+/** Ends the server of a master that was killed. */
+export function endEarlierNats(instance: Instance): Promise<void> {
+  const { pidFile, configuration } = files(instance);
+  return endLeftover(pidFile, configuration, 'SIGTERM');
+}
+
 /**
  * `searchPath`: directories like those of $PATH, the project's own tools first. `syncInterval`: "always", or a duration
  * for whoever means to lose mail.
@@ -46,8 +57,7 @@ export function startNats(instance: Instance, searchPath: string, syncInterval: 
   const token = instance.secret('nats-token');
   const store = instance.path('nats');
   const { blocks, bsize } = statfsSync(instance.directory);
-  const pidFile = join(instance.runDirectory, 'nats.pid');
-  const configuration = join(instance.path('secret'), 'nats.conf');
+  const { pidFile, configuration } = files(instance);
   // The bound of the store is the disk's size: queue_minfree refuses mail long before the server would have to.
   writeFileSync(
     configuration,
@@ -77,7 +87,8 @@ export function startNats(instance: Instance, searchPath: string, syncInterval: 
     stopSignal: 'SIGTERM',
     grace: 10_000,
     log,
-    prepare: () => endLeftover(pidFile, configuration, 'SIGTERM'),
+    triesAtStart: TRIES_AT_START,
+    prepare: () => endEarlierNats(instance),
   });
   return { child, url: `nats://${token}@127.0.0.1:${nats}`, monitorUrl: `http://127.0.0.1:${natsMonitor}` };
 }

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import type { Log } from '../../lib/util/log.ts';
-import { Child } from './child.ts';
+import { Child, TRIES_AT_START } from './child.ts';
 import type { Instance } from './instance.ts';
 import { endLeftover } from './leftover.ts';
 
@@ -38,7 +38,7 @@ function unprivileged(command: string, args: readonly string[]): [string, string
   return ['unshare', ['--user', `--map-user=${NOBODY}`, `--map-group=${NOBODY}`, command, ...args]];
 }
 
-async function initialise(bin: string, instance: Instance): Promise<void> {
+async function initialise(bin: string, instance: Instance, signal: AbortSignal): Promise<void> {
   instance.secret('postgres-password');
   const data = instance.path('postgres');
   const [command, args] = unprivileged(join(bin, 'initdb'), [
@@ -52,9 +52,10 @@ async function initialise(bin: string, instance: Instance): Promise<void> {
     '--locale=C',
   ]);
   try {
-    await run(command, args);
+    await run(command, args, { signal });
   } catch (error) {
     rmSync(data, { recursive: true, force: true });
+    signal.throwIfAborted();
     const { stderr = '' } = error as { stderr?: string };
     throw new FatalError(`initdb: ${stderr.trim().split('\n').at(-1) ?? String(error)}`, {
       cause: error,
@@ -63,13 +64,14 @@ async function initialise(bin: string, instance: Instance): Promise<void> {
   }
 }
 
-/** Resolves when the database is there. */
-async function ready(instance: Instance, child: Child): Promise<string> {
+/** Resolves to the address of the database when it is there. */
+async function ready(instance: Instance, child: Child, signal: AbortSignal): Promise<string> {
   const { postgres: port } = instance.ports;
   const url = (database: string): string =>
     `postgres://${USER}:${instance.secret('postgres-password')}@127.0.0.1:${port}/${database}`;
   const deadline = Date.now() + 60_000;
   for (;;) {
+    signal.throwIfAborted();
     const client = new pg.Client({ connectionString: url('postgres'), connectionTimeoutMillis: 2000 });
     // What breaks between two statements is seen by the next one.
     client.on('error', () => undefined);
@@ -93,13 +95,21 @@ async function ready(instance: Instance, child: Child): Promise<string> {
 
 export interface EmbeddedPostgres {
   readonly child: Child;
-  readonly url: string;
+  /** Resolves to its address when it answers; rejects with FatalError when it does not. */
+  ready(): Promise<string>;
 }
 
-export async function startPostgres(instance: Instance, log: Log): Promise<EmbeddedPostgres> {
+/** Ends the server of a master that was killed. */
+export function endEarlierPostgres(instance: Instance): Promise<void> {
+  const data = instance.path('postgres');
+  return endLeftover(join(data, 'postmaster.pid'), data, 'SIGINT');
+}
+
+/** `signal`: it is wanted no longer. */
+export async function startPostgres(instance: Instance, log: Log, signal: AbortSignal): Promise<EmbeddedPostgres> {
   const bin = binaries();
   const data = instance.path('postgres');
-  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(bin, instance);
+  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(bin, instance, signal);
   const settings = {
     listen_addresses: '127.0.0.1',
     port: instance.ports.postgres,
@@ -131,7 +141,8 @@ export async function startPostgres(instance: Instance, log: Log): Promise<Embed
     stopSignal: 'SIGINT',
     grace: 15_000,
     log,
-    prepare: () => endLeftover(join(data, 'postmaster.pid'), data, 'SIGINT'),
+    triesAtStart: TRIES_AT_START,
+    prepare: () => endEarlierPostgres(instance),
   });
-  return { child, url: await ready(instance, child) };
+  return { child, ready: () => ready(instance, child, signal) };
 }

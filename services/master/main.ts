@@ -16,8 +16,10 @@ import { serviceLog } from '../../lib/server/host.ts';
 import { OpenStores, type Patience } from '../../lib/server/open-stores.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { Child } from './child.ts';
-import { startNats } from './embedded-nats.ts';
-import { startPostgres } from './embedded-postgres.ts';
+import { endEarlierNats, startNats } from './embedded-nats.ts';
+import { endEarlierPostgres, startPostgres } from './embedded-postgres.ts';
+import { type OwnStores, requireFree, wantedPorts } from './free-ports.ts';
+import type { Instance } from './instance.ts';
 import { endServices } from './leftover.ts';
 import { OneProcess } from './one-process.ts';
 import { Processes } from './processes.ts';
@@ -57,22 +59,23 @@ export interface Running extends AsyncDisposable {
 async function startStores(
   options: MasterOptions,
   configuration: Configuration,
+  own: OwnStores,
   stack: AsyncDisposableStack,
   log: ReturnType<typeof serviceLog>,
 ) {
-  const { instance, searchPath } = options;
+  const { instance, searchPath, signal } = options;
   const parameters: Record<string, string> = {};
   const children: Record<string, Child> = {};
-  if (configuration.text('postfleet_nats_url') === '') {
+  if (own.nats) {
     const nats = startNats(instance, searchPath, configuration.text('postfleet_nats_sync_interval'), log);
     children['nats-server'] = stack.use(nats.child);
     parameters.postfleet_nats_url = nats.url;
     parameters.postfleet_nats_monitor_url = nats.monitorUrl;
   }
-  if (configuration.text('postfleet_postgres_url') === '') {
-    const postgres = await startPostgres(instance, log);
+  if (own.postgres) {
+    const postgres = await startPostgres(instance, log, signal);
     children.postgres = stack.use(postgres.child);
-    parameters.postfleet_postgres_url = postgres.url;
+    parameters.postfleet_postgres_url = await unlessAborted(signal, postgres.ready());
   }
   return { parameters, children };
 }
@@ -85,17 +88,52 @@ function loadChecked(directory: string, environment: ReadonlyMap<string, string>
   return { configuration, warnings };
 }
 
+/** Rejects with the signal's reason where that is aborted first; the work is left to itself then. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } catch (error) {
+    // What an abort makes of the work is no error of its own.
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Ends what a master that was killed has left: it has the ports, and would deliver beside the next services. */
+async function endEarlier(instance: Instance, own: OwnStores): Promise<void> {
+  await endServices(instance.runDirectory);
+  if (own.nats) await endEarlierNats(instance);
+  if (own.postgres) await endEarlierPostgres(instance);
+}
+
+/** Does work on the stores that is of no use, and never ends, where one of them cannot be started. */
+async function unlessFailed<T>(
+  stores: readonly Child[],
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const failure = new AbortController();
+  for (const store of stores) store.failed.catch((error: unknown) => failure.abort(error));
+  const either = AbortSignal.any([signal, failure.signal]);
+  return unlessAborted(either, work(either));
+}
+
 /** Starts everything; disposing of what it returns stops everything. */
 export async function startMaster(options: MasterOptions): Promise<Running> {
-  const { instance, environment, configDirectory } = options;
+  const { instance, environment, configDirectory, signal } = options;
   const { configuration: first, warnings } = loadChecked(configDirectory, environment);
   const log = serviceLog(first, 'master', false);
   await using stack = new AsyncDisposableStack();
-  // They have the ports, and would deliver beside the next ones.
-  await endServices(instance.runDirectory);
-  const stores = await startStores(options, first, stack, log);
+  const own = { nats: first.text('postfleet_nats_url') === '', postgres: first.text('postfleet_postgres_url') === '' };
+  await unlessAborted(signal, endEarlier(instance, own));
   // Ports that Linux keeps for root move along with the instance's SMTP port.
-  const parameters = new Map<string, string>([
+  const given: readonly (readonly [string, string])[] = [
     ['postfleet_port_map', `smtp=${instance.ports.smtp}`],
     ['postfleet_http_listen', `127.0.0.1:${instance.ports.http}`],
     ['postfleet_rpc_address', instance.rpcAddress],
@@ -103,20 +141,21 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
     ['postfleet_state_directory', instance.directory],
     // Nobody spreads clients over the processes of one machine.
     ...(first.set('postfleet_shutdown_delay') ? [] : ([['postfleet_shutdown_delay', '0']] as const)),
-    ...Object.entries(stores.parameters),
-    ...environment,
-  ]);
+  ];
+  const planned = Configuration.load(configDirectory, { environment: new Map([...given, ...environment]) });
+  await requireFree(wantedPorts(instance, planned, new Set(options.services.keys()), options.shape, own));
+  const stores = await startStores(options, first, own, stack, log);
+  const parameters = new Map([...given, ...Object.entries(stores.parameters), ...environment]);
   instance.secret('token');
   const configuration = Configuration.load(configDirectory, { environment: parameters });
   // Stores of our own are there when they have put in order what a crash left, however long that takes.
-  const { durability } = await prepareStores(configuration, {
-    ...('nats-server' in stores.children ? {} : { nats: PATIENCE }),
-    ...('postgres' in stores.children ? {} : { postgres: PATIENCE }),
-  });
-  const services: Shape =
-    options.shape === 'one'
-      ? await OneProcess.start({ ...options, log }, configuration, parameters)
-      : Processes.start({ ...options, log }, configuration, parameters);
+  const patience = { ...(own.nats ? {} : { nats: PATIENCE }), ...(own.postgres ? {} : { postgres: PATIENCE }) };
+  const { durability } = await unlessFailed(Object.values(stores.children), signal, (either) =>
+    prepareStores(configuration, patience, either),
+  );
+  for (const child of Object.values(stores.children)) child.hasStarted();
+  const start = options.shape === 'one' ? OneProcess.start : Processes.start;
+  const services: Shape = await start({ ...options, log }, configuration, parameters);
   for (const warning of [...warnings, ...services.warnings]) log.warning(warning);
   log.info(`daemon started -- version ${configuration.text('mail_version')}, configuration ${configDirectory}`);
   instance.announce(Object.fromEntries(parameters), configDirectory);
@@ -162,9 +201,9 @@ export async function startMaster(options: MasterOptions): Promise<Running> {
 export async function prepareStores(
   configuration: Configuration,
   patience: Patience = {},
+  signal = new AbortController().signal,
 ): Promise<{ durability: string }> {
   const log = serviceLog(configuration, 'master', false);
-  const signal = new AbortController().signal;
   await using stores = new OpenStores(configuration, log, signal, patience);
   for (const name of await migrate(await stores.postgres())) log.info(`database: applied ${name}`);
   const { manager } = await stores.nats();

@@ -81,6 +81,7 @@ export class OneProcess implements Shape {
   }
 
   async #start(configuration: Configuration, parameters: ReadonlyMap<string, string>): Promise<void> {
+    const { signal } = this.#options;
     const { main, threads, warnings } = this.#plan(configuration);
     this.#warnings = warnings;
     const http = configuration.text('postfleet_http_listen');
@@ -95,9 +96,14 @@ export class OneProcess implements Shape {
         }),
       );
     this.#stack.use(this.#host);
-    for (const { entry, definition } of await this.#toRun(main)) await this.#host.start(entry, definition);
+    for (const { entry, definition } of await this.#toRun(main)) {
+      signal.throwIfAborted();
+      await this.#host.start(entry, definition);
+    }
+    signal.throwIfAborted();
     this.#stack.defer(() => this.#endThreads());
     await this.#startThreads(configuration, parameters, threads);
+    signal.throwIfAborted();
     started = true;
   }
 

@@ -7,15 +7,17 @@ import { join } from 'node:path';
 import type { MasterEntry } from '../../lib/config/master-cf.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { LAST_WORDS } from '../../lib/server/host.ts';
-import { FatalError } from '../../lib/util/errors.ts';
-import { Child } from './child.ts';
+import { EX, FatalError } from '../../lib/util/errors.ts';
+import { Child, type ChildOptions, TRIES_AT_START } from './child.ts';
 import { SERVICE_PID_FILE } from './leftover.ts';
 import { plan } from './plan.ts';
 import { ServiceControl } from './service-control.ts';
 import type { Shape, ShapeOptions } from './shape.ts';
 
-/** A child that ends with one of these at the start of the instance does so because of its configuration: the start has failed. */
-const FINAL_STATUSES: ReadonlySet<number> = new Set([64, 78]);
+/** A child that ends with one of these before it has started does so because of its configuration or a port: the start has failed. */
+const FINAL_STATUSES: ReadonlySet<number> = new Set([EX.USAGE, EX.OSERR, EX.CONFIG]);
+/** What ends the start of an instance; an entry that a reload adds is tried for ever. */
+const AT_START = { finalStatuses: FINAL_STATUSES, triesAtStart: TRIES_AT_START };
 /** Milliseconds for a service to open another configuration, and for one that is added to start. */
 const ANSWER_LIMIT = 15_000;
 const START_LIMIT = 60_000;
@@ -39,6 +41,8 @@ interface Service {
   readonly control: () => ServiceControl | undefined;
   /** The channel to the first one, as soon as it runs. */
   readonly first: Promise<ServiceControl>;
+  /** Resolves when one of its processes has started. */
+  readonly started: Promise<void>;
 }
 
 export class Processes implements Shape {
@@ -59,14 +63,27 @@ export class Processes implements Shape {
     promise.catch(() => undefined);
   }
 
-  static start(
+  /** Resolves when all have started; rejects with FatalError, and ends those that run, where one cannot. */
+  static async start(
     options: ShapeOptions,
     configuration: Configuration,
     parameters: ReadonlyMap<string, string>,
-  ): Processes {
+  ): Promise<Processes> {
+    const { signal } = options;
     const { main, warnings } = plan(configuration, new Set(options.services.keys()), false);
     const processes = new Processes(options, warnings);
-    for (const entry of main) processes.#startOne(entry, configuration, parameters, FINAL_STATUSES);
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+    );
+    try {
+      signal.throwIfAborted();
+      const begun = main.map((entry) => processes.#startOne(entry, configuration, parameters, AT_START));
+      const started = Promise.all(begun.map((service) => within(START_LIMIT, service.started, `${service.name}: `)));
+      await Promise.race([started, processes.failed, aborted]);
+    } catch (error) {
+      await processes[Symbol.asyncDispose]();
+      throw error;
+    }
     return processes;
   }
 
@@ -78,7 +95,7 @@ export class Processes implements Shape {
     entry: MasterEntry,
     configuration: Configuration,
     parameters: ReadonlyMap<string, string>,
-    finalStatuses: ReadonlySet<number>,
+    limits: Pick<ChildOptions, 'finalStatuses' | 'triesAtStart'>,
   ): Service {
     const { configDirectory, instance, log, serviceCommand } = this.#options;
     const [command = process.execPath, ...args] = serviceCommand;
@@ -92,6 +109,7 @@ export class Processes implements Shape {
     let control: ServiceControl | undefined;
     const first = Promise.withResolvers<ServiceControl>();
     const name = entry.type === 'inet' ? `${entry.name}/inet` : entry.name;
+    const begun = Promise.withResolvers<void>();
     const child = new Child({
       name,
       command,
@@ -104,14 +122,17 @@ export class Processes implements Shape {
       },
       grace: endLimit(configuration),
       log,
-      finalStatuses,
+      ...limits,
       onChannel: (process) => {
         control = new ServiceControl(process);
         first.resolve(control);
+        // One that ends before is started again.
+        control.started.then(begun.resolve, () => undefined);
       },
       pidFile: join(instance.runDirectory, pidFile),
     });
     child.failed.catch(this.#fail);
+    void begun.promise.then(() => child.hasStarted());
     const key = keyOf(entry);
     const started = {
       key,
@@ -122,6 +143,7 @@ export class Processes implements Shape {
       ingress: isIngress(entry),
       control: () => control,
       first: first.promise,
+      started: begun.promise,
     };
     this.#services.set(key, started);
     return started;
@@ -133,7 +155,7 @@ export class Processes implements Shape {
     const staying = [...this.#services].flatMap(([key, service]) => (wanted.has(key) ? [service] : []));
     const added = main.filter((entry) => !this.#services.has(keyOf(entry)));
     const early = added.filter((entry) => !this.#waitsForOthers(entry, wanted));
-    const begun = early.map((entry) => this.#startOne(entry, configuration, parameters, new Set()));
+    const begun = early.map((entry) => this.#startOne(entry, configuration, parameters, {}));
     await this.#prepare(staying, begun);
     await Promise.allSettled(staying.map(({ control }) => control()?.ask('commit', ANSWER_LIMIT)));
     for (const [key, service] of [...this.#services]) {
@@ -143,7 +165,7 @@ export class Processes implements Shape {
       if (early.includes(entry)) continue;
       await this.#leaving.get(serviceOf(entry));
       // One that does not start keeps the others from nothing.
-      this.#startOne(entry, configuration, parameters, new Set());
+      this.#startOne(entry, configuration, parameters, {});
     }
     return warnings;
   }
@@ -211,10 +233,15 @@ function endLimit(configuration: Configuration): number {
   return seconds * 1000 + LAST_WORDS + MARGIN;
 }
 
-/** Rejects with FatalError when it takes longer than `limit` milliseconds. */
-async function within(limit: number, work: Promise<void>): Promise<void> {
+/** Rejects with FatalError, whose text begins with `what`, when it takes longer than `limit` milliseconds. */
+async function within(limit: number, work: Promise<void>, what = ''): Promise<void> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new FatalError(`not started within ${limit / 1000} seconds`)), limit);
+  const timer = setTimeout(
+    () => late.reject(new FatalError(`${what}not started within ${limit / 1000} seconds`)),
+    limit,
+  );
+  // Work that was given up for another reason holds up no end.
+  timer.unref();
   try {
     await Promise.race([work, late.promise]);
   } finally {
@@ -223,7 +250,7 @@ async function within(limit: number, work: Promise<void>): Promise<void> {
 }
 
 /** host:port for health and metrics of the process with that index; empty for none. */
-function httpListen(configuration: Configuration, index: number): string {
+export function httpListen(configuration: Configuration, index: number): string {
   const http = configuration.text('postfleet_http_listen');
   const colon = http.lastIndexOf(':');
   return http === '' ? '' : `${http.slice(0, colon)}:${Number(http.slice(colon + 1)) + index}`;

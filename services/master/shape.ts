@@ -19,6 +19,8 @@ export interface ShapeOptions {
   /** The command that runs one service as a process: program and arguments before the service's name. */
   readonly serviceCommand: readonly string[];
   readonly log: Log;
+  /** Aborted when the instance is wanted no longer: a start that is under way ends what it has begun and throws the reason. */
+  readonly signal: AbortSignal;
 }
 
 export interface Shape extends AsyncDisposable {

@@ -48,6 +48,8 @@ export function deferAll(entry: Entry, reason: StatusNotification): DeliveryRepl
 
 const EMPTY = Buffer.alloc(0);
 
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 export class Attempts {
   readonly #options: AttemptOptions;
   readonly #agents = new Map<string, DeliveryAgent | undefined>();
@@ -56,7 +58,7 @@ export class Attempts {
     this.#options = options;
   }
 
-  /** Attempts the entry under an epoch of its shard. Never rejects for what an agent does. */
+  /** Attempts the entry under an epoch of its shard. Never rejects for what an agent or a store does. */
   async make(entry: Entry, epoch: number): Promise<AttemptReply> {
     const unanswered = (reason: StatusNotification) => ({ reply: deferAll(entry, reason), answered: false });
     const name = entry.queue.transportName;
@@ -67,14 +69,19 @@ export class Attempts {
       this.#options.log.warning(`${entry.message.envelope.queueId}: transport ${name} is not in master.cf`);
       return unanswered(passing('mail transport unavailable'));
     }
-    const content = this.#contentAtHand(entry.message) ?? (await this.#options.readContent(entry.message));
+    let content: Buffer | undefined;
+    try {
+      content = this.#contentAtHand(entry.message) ?? (await this.#options.readContent(entry.message));
+    } catch (error) {
+      return unanswered(passing(`the content cannot be read at present: ${textOf(error)}`));
+    }
     if (content === undefined) return unanswered(passing('the content cannot be read at present'));
     try {
       // Without a signal: a delivery that has begun goes on, and its outcome counts, whatever becomes of this qmgr.
       return { reply: await agent.deliver(deliveryRequest(entry, epoch, content)), answered: true };
     } catch (error) {
       // Whether it was delivered is unknown; the agent may remember the attempt when it is asked again.
-      return unanswered(passing(`delivery agent lost: ${error instanceof Error ? error.message : String(error)}`));
+      return unanswered(passing(`delivery agent lost: ${textOf(error)}`));
     }
   }
 

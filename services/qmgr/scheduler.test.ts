@@ -279,6 +279,28 @@ test('an agent that is lost, or not there, says nothing of the destination; its 
   );
 });
 
+test('content that cannot be read, and an outcome that cannot be written, hold up neither their destination nor the end', async () => {
+  let written = 0;
+  using h = harness('default_destination_concurrency_limit = 1\ninitial_destination_concurrency = 1', {
+    readContent: () => Promise.reject(new Error('no responders')),
+    outcome: async () => {
+      written++;
+      if (written === 2) throw new Error('a broken invariant');
+    },
+  });
+  for (let number = 1; number <= 3; number++) {
+    const message = testMessage(number, ['a@b'], { content: undefined });
+    message.envelope.contentSize = 1;
+    h.scheduler.admit([testAdmission(message)]);
+  }
+  await until(() => h.released.length === 3, 'the end of all three');
+  assert.equal(written, 3);
+  assert.equal(h.scheduler.active, 0);
+  await h.scheduler.drain();
+  assert.equal(h.lines.length, 1);
+  assert.match(h.lines[0]!, /error: M2: unexpected error: Error: a broken invariant/);
+});
+
 test('a message that is deleted, or whose shard is lost, is attempted no more, and leaves the queue', async () => {
   let epoch: number | undefined = 1;
   for (const how of ['deleted', 'lost']) {

@@ -186,16 +186,27 @@ export class Scheduler {
   async #deliver(transport: Transport, entry: Entry): Promise<void> {
     this.#running++;
     try {
-      const { reply, answered } = await this.#attempts.make(entry, entry.message.epoch);
-      if (answered && !reply.refused) this.#feedBack(transport, entry.queue, reply);
-      this.#release(transport, entry.queue);
+      const reply = await this.#attempt(transport, entry);
       if (!reply.refused) await this.#options.outcome(entry, reply);
-      this.#active.finish(entry);
     } catch (error) {
       this.#complain(entry, error);
     } finally {
-      this.#ended();
+      this.#ended(entry);
     }
+  }
+
+  /** Gives the slot of the destination back, whatever the attempt comes to. Never rejects. */
+  async #attempt(transport: Transport, entry: Entry): Promise<DeliveryReply> {
+    let reply: DeliveryReply | undefined;
+    try {
+      const attempt = await this.#attempts.make(entry, entry.message.epoch);
+      reply = attempt.reply;
+      if (attempt.answered && !reply.refused) this.#feedBack(transport, entry.queue, reply);
+    } catch (error) {
+      this.#complain(entry, error);
+    }
+    this.#release(transport, entry.queue);
+    return reply ?? deferAll(entry, passing('the attempt failed with an unexpected error'));
   }
 
   /** Writes a deferral that nobody attempted. Never rejects. */
@@ -203,11 +214,10 @@ export class Scheduler {
     this.#running++;
     try {
       await this.#options.outcome(entry, reply);
-      this.#active.finish(entry);
     } catch (error) {
       this.#complain(entry, error);
     } finally {
-      this.#ended();
+      this.#ended(entry);
     }
   }
 
@@ -215,7 +225,9 @@ export class Scheduler {
     this.#options.log.error(`${entry.message.envelope.queueId}: unexpected error: ${String(error)}`);
   }
 
-  #ended(): void {
+  /** What could not be written of the entry is left to who owns the shard next: here it must hold up nothing. */
+  #ended(entry: Entry): void {
+    this.#active.finish(entry);
     this.#running--;
     if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }

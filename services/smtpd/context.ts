@@ -9,6 +9,7 @@ import type { Lookup } from '../../lib/dns/answer.ts';
 import { FilteredLookup } from '../../lib/dns/reply-filter.ts';
 import { Resolver } from '../../lib/dns/resolver.ts';
 import { createQueueIdGenerator, type QueueIdGenerator } from '../../lib/mail/queue-id.ts';
+import { queuePath } from '../../lib/queue/space.ts';
 import type { ServiceContext } from '../../lib/server/context.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
@@ -95,7 +96,7 @@ export class SmtpdContext implements AsyncDisposable {
       service.log,
       service.signal,
     );
-    this.freeSpace = new FreeSpace(configuration.text('queue_directory'));
+    this.freeSpace = new FreeSpace(queuePath(configuration));
     this.discard = parseDiscard(this.settings.discardEhloKeywords, (text) => this.log.warning(text)).discard;
     (service.closing ?? service.signal).addEventListener('abort', () => this.#shutDown(), { once: true });
   }

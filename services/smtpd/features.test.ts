@@ -126,14 +126,28 @@ test('without anvil, sessions go on with a warning', async () => {
   assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
 });
 
-test('a queue file system without room is told at MAIL', async () => {
-  await using smtpd = await startSmtpd({
-    mainCf: 'queue_directory = /\nqueue_minfree = 900000000000000\n',
-    warnings: ['not enough free space in mail queue'],
+const QUEUE_PLACES: readonly [string, string][] = [
+  ['queue_directory', 'queue_directory = /'],
+  ['the state directory, queue_directory being left out', 'postfleet_state_directory = /'],
+  ['the state directory, queue_directory being none', 'postfleet_state_directory = /\nqueue_directory = /proc/none'],
+];
+for (const [place, mainCf] of QUEUE_PLACES) {
+  test(`a queue file system without room is told at MAIL (${place})`, async () => {
+    await using smtpd = await startSmtpd({
+      mainCf: `${mainCf}\nqueue_minfree = 900000000000000\n`,
+      warnings: ['not enough free space in mail queue'],
+    });
+    using client = await smtpd.client();
+    await client.say('EHLO client.example.com');
+    assert.equal(await client.say('MAIL FROM:<a@example.com>'), '452 4.3.1 Insufficient system storage');
   });
+}
+
+test('a queue on another machine is not asked for its free space here', async () => {
+  await using smtpd = await startSmtpd({ mainCf: 'queue_directory = /proc/none\nqueue_minfree = 900000000000000\n' });
   using client = await smtpd.client();
   await client.say('EHLO client.example.com');
-  assert.equal(await client.say('MAIL FROM:<a@example.com>'), '452 4.3.1 Insufficient system storage');
+  assert.match(await client.say('MAIL FROM:<a@example.com>'), /^250 /);
 });
 
 test('smtpd_helo_required and strict_rfc821_envelopes are held to', async () => {

@@ -1,6 +1,6 @@
 /**
  * Is there room for a message: message_size_limit for what the client says its size is, and queue_minfree (with one and a
- * half times message_size_limit, as qmgr and cleanup need room too) for the disk under queue_directory. Where there is
+ * half times message_size_limit, as qmgr and cleanup need room too) for the disk of the queue. Where there is
  * plenty, the disk is asked once a second at most; where there is not, for every few messages, or they would fill it in
  * between.
  */

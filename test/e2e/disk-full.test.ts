@@ -3,13 +3,15 @@
  * mail is taken again. The state of the instance lies on a small filesystem of its own.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { converse, type NextHop, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+import { freePorts } from '../faults/ports.ts';
+import { converse, type NextHop, ROOT, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const DISK = 320 * MEBIBYTE;
@@ -70,6 +72,37 @@ async function send(subject: string, body: Buffer = BODY): Promise<string> {
     ])
   ).at(-1)!;
 }
+
+test('an instance whose output goes to a full disk comes up, takes mail and ends in order', async (context) => {
+  if (!existsSync('/dev/full')) {
+    context.skip('there is no /dev/full here');
+    return;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'postfleet-mute-'));
+  const port = await freePorts(40);
+  const words = ['start', '--var', folder, '--port', String(port), '--config', join(ROOT, 'etc/postfleet')];
+  const full = openSync('/dev/full', 'w');
+  const program = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
+  const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', full, full] });
+  closeSync(full);
+  const exited = once(child, 'exit');
+  try {
+    await until('the instance', () => existsSync(join(folder, 'run/instance.json')) || child.exitCode !== null);
+    const replies = await converse(port, [
+      'EHLO test\r\n',
+      'MAIL FROM:<a@example.org>\r\n',
+      `RCPT TO:<${userInfo().username}@localhost>\r\n`,
+      'DATA\r\n',
+      'Subject: unseen\r\n\r\nx\r\n.\r\n',
+    ]);
+    assert.match(replies.at(-1)!, /^250 /);
+  } finally {
+    child.kill('SIGTERM');
+    const status = await exited;
+    rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(status, [0, null]);
+  }
+});
 
 test('mail that nobody takes fills the disk up to a reserve: 452 before content; its delivery makes room again', {
   skip,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { after, before, describe, test } from 'node:test';
@@ -53,6 +54,18 @@ for (const shape of ['one process', 'many processes'] as const satisfies readonl
       await instance.logged(
         /postfix\/local\[\d+\]: \w+: to=<.*>, relay=local, delay=.*, dsn=2\.0\.0, status=sent \(delivered to mailbox\)/,
       );
+    });
+
+    test('what the start prints sends a message and shows the queue, typed as it is', async () => {
+      const lines = instance.log.split('\n').filter((line) => line.includes('bin/postfleet '));
+      assert.equal(lines.length, 2, instance.log);
+      for (const line of lines) {
+        const environment = { PATH: process.env.PATH, USER: ME };
+        const { status, stdout, stderr } = spawnSync('sh', ['-c', line], { encoding: 'utf8', env: environment });
+        assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, line);
+        if (line.endsWith('mailq')) assert.match(stdout, /queue is empty|Queue ID/);
+      }
+      await holds('It works.');
     });
 
     test('sendmail -t takes the recipients from the headers, and nobody sees Bcc:', async () => {

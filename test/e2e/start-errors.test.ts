@@ -1,13 +1,26 @@
 /** What keeps an instance from starting is one line that says what to do, and costs nothing else. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { freePorts } from '../faults/ports.ts';
-import { ROOT } from './instance.ts';
+import { ROOT, until } from './instance.ts';
+
+const PROGRAM = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
 
 let directory: string;
 before(() => {
@@ -18,7 +31,12 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 async function start(
   mainCf: string,
   environment: Record<string, string> = {},
-  { port, state, masterCf = '' }: { port?: number; state?: string; masterCf?: string } = {},
+  {
+    port,
+    state,
+    masterCf = '',
+    processes = false,
+  }: { port?: number; state?: string; masterCf?: string; processes?: boolean } = {},
 ): Promise<{ status: number | null; text: string }> {
   const configuration = mkdtempSync(join(directory, 'etc-'));
   cpSync(join(ROOT, 'etc/postfleet'), configuration, { recursive: true });
@@ -27,12 +45,12 @@ async function start(
     join(configuration, 'master.cf'),
     `${readFileSync(join(configuration, 'master.cf'), 'utf8')}\n${masterCf}\n`,
   );
-  const program = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
   const result = spawnSync(
     process.execPath,
     [
-      program,
+      PROGRAM,
       'start',
+      ...(processes ? ['--processes'] : []),
       '--var',
       state ?? mkdtempSync(join(directory, 'var-')),
       '--port',
@@ -57,20 +75,111 @@ test('a store address that is none is named by its parameter', async () => {
   assert.match(text, /postfleet_nats_url/);
 });
 
-test('an SMTP port that is taken is said to be', async () => {
+const PORTS: readonly [string, number][] = [
+  ['smtp', 0],
+  ['NATS', 1],
+  ['the monitor of NATS', 2],
+  ['Postgres', 3],
+  ['health and metrics', 4],
+];
+for (const [what, offset] of PORTS) {
+  for (const shape of offset === 0 ? ['one', 'many'] : ['one']) {
+    test(`a taken port (${what}, ${shape} process) ends the start at once with one line`, async () => {
+      const first = await freePorts(40);
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(first + offset, '127.0.0.1', resolve));
+      const began = performance.now();
+      const { status, text } = await start('', {}, { port: first, processes: shape === 'many' });
+      const seconds = (performance.now() - began) / 1000;
+      await new Promise((resolve) => server.close(resolve));
+      assert.equal(status, 71, text);
+      assert.equal(
+        text,
+        `postfleet: fatal: ${what}: cannot listen on 127.0.0.1:${first + offset}: the port is taken: stop what listens there, or choose others with PORT=\n`,
+      );
+      assert.ok(seconds < 10, `it took ${seconds} s`);
+    });
+  }
+}
+
+test('the port for the health of a further process is looked at as well', async () => {
   const first = await freePorts(40);
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(first, '127.0.0.1', resolve));
-  const { status, text } = await start('', {}, { port: first });
+  await new Promise<void>((resolve) => server.listen(first + 9, '127.0.0.1', resolve));
+  const { status, text } = await start('', {}, { port: first, processes: true });
   await new Promise((resolve) => server.close(resolve));
-  assert.notEqual(status, 0);
-  assert.match(text, new RegExp(`127\\.0\\.0\\.1:${first}: the port is taken`));
+  assert.equal(status, 71, text);
+  assert.match(text, new RegExp(`^postfleet: fatal: health and metrics: .*:${first + 9}: the port is taken.*\n$`));
+});
+
+test('a service that cannot start ends the start, and the processes of the others', async () => {
+  const state = mkdtempSync(join(directory, 'var-'));
+  // The socket of the service is to be where a folder is that cannot be removed.
+  mkdirSync(join(state, 'run/bounce.sock/in-the-way'), { recursive: true });
+  const { status, text } = await start('', {}, { state, processes: true });
+  assert.notEqual(status, 0, text);
+  assert.match(fatal(text).at(-1) ?? '', /^postfleet: fatal: bounce: exit status \d+; see its last lines above$/);
+  assert.doesNotMatch(text, /Postfleet is up/);
+  assert.deepEqual(
+    readdirSync(join(state, 'run')).filter((name) => name.endsWith('.service.pid')),
+    [],
+  );
+});
+
+test('a start that is told to stop ends at once what it has begun, whatever that is', async () => {
+  const state = mkdtempSync(join(directory, 'var-'));
+  const port = await freePorts(40);
+  const command = ['start', '--var', state, '--port', String(port), '--config', join(ROOT, 'etc/postfleet')];
+  const environment = { ...process.env };
+  // The first time while the database is made; later on with each of what is started then.
+  const marks: readonly [string, string[]][] = [
+    ['secret/postgres-password', []],
+    ['run/nats.pid', []],
+    ['postgres/postmaster.pid', []],
+    ['run/trace.sock', []],
+    ['run/qmgr.unix.service.pid', ['--processes']],
+  ];
+  for (const [mark, processes] of marks) {
+    const child = spawn(process.execPath, [PROGRAM, ...command, ...processes], { env: environment, stdio: 'ignore' });
+    const exited = once(child, 'exit');
+    const startedAt = Date.now();
+    const path = join(state, mark);
+    await until(mark, () => (existsSync(path) && statSync(path).mtimeMs >= startedAt) || child.exitCode !== null);
+    const began = performance.now();
+    child.kill('SIGINT');
+    assert.deepEqual(await exited, [0, null], mark);
+    const seconds = (performance.now() - began) / 1000;
+    assert.ok(seconds < 15, `${mark}: it took ${seconds} s`);
+    for (let offset = 0; offset < 5; offset++) {
+      const server = createServer();
+      const listening = once(server, 'listening');
+      server.listen(port + offset, '127.0.0.1');
+      await listening;
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
 });
 
 test('a configuration that relays for everybody does not start', async () => {
   const { status, text } = await start('smtpd_relay_restrictions =\nsmtpd_recipient_restrictions =');
   assert.notEqual(status, 0);
   assert.match(text, /smtpd_(relay|recipient)_restrictions/);
+});
+
+test('a second signal ends it at once, and leaves no store behind', async () => {
+  const state = mkdtempSync(join(directory, 'var-'));
+  const port = await freePorts(40);
+  const command = ['start', '--var', state, '--port', String(port), '--config', join(ROOT, 'etc/postfleet')];
+  const child = spawn(process.execPath, [PROGRAM, ...command], { stdio: 'ignore' });
+  const exited = once(child, 'exit');
+  await until('the instance', () => existsSync(join(state, 'run/instance.json')) || child.exitCode !== null);
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [null, 'SIGKILL']);
+  for (const pidFile of ['run/nats.pid', 'postgres/postmaster.pid']) {
+    const pid = Number(readFileSync(join(state, pidFile), 'utf8').split('\n')[0]);
+    await until(`the end of ${pid}`, () => !existsSync(`/proc/${pid}`), 5);
+  }
 });
 
 /** Lines that are no log lines: what a person who starts it reads. */
