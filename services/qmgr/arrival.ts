@@ -1,10 +1,12 @@
 /**
  * What the frames of an incoming log bring: decoded, resolved, and made ready for the active queue.
  *
- * An entry that cannot be read is set apart, and does not hold up the others. Throws LaterVersion for a frame that only a
- * later version understands. Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`.
+ * An entry that cannot be read, or whose envelope's chunks are lost, is set apart, and does not hold up the others. Throws
+ * LaterVersion for a frame that only a later version understands, and ContentMissing where chunks cannot be had at present.
+ * Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`.
  */
 import { Envelope, type ResolveReply, type TrivialRewrite } from '../../lib/clients/protocols.ts';
+import { ContentGone, ContentMissing } from '../../lib/queue/content.ts';
 import { decodeFrame } from '../../lib/queue/frame.ts';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
@@ -28,7 +30,9 @@ export interface ArrivalContext {
 export interface Arrival {
   readonly sequence: number;
   readonly entry: number;
-  envelope: Envelope;
+  readonly envelope: Envelope;
+  /** Where the chunks of an envelope are that did not fit its frame. */
+  readonly envelopeSubject: string | undefined;
   readonly envelopeBytes: Buffer;
   readonly content: Buffer;
   resolved: ResolveReply[];
@@ -75,7 +79,9 @@ function decode(frames: readonly LogFrame[]): Arrivals {
     decoded.frame.entries.forEach(({ envelope: envelopeBytes, content }, entry) => {
       try {
         const envelope = Envelope.decode(envelopeBytes);
-        arrivals.push({ sequence, entry, envelope, envelopeBytes, content, resolved: [], unwritten: undefined });
+        const envelopeSubject = envelope.envelopeReference?.subject;
+        const place = { sequence, entry, envelope, envelopeSubject, envelopeBytes, content };
+        arrivals.push({ ...place, resolved: [], unwritten: undefined });
       } catch (error) {
         const reason = `the envelope cannot be read: ${String(error)}`;
         corrupt.push({ sequence, entry, reason, bytes: envelopeBytes });
@@ -98,13 +104,30 @@ async function resolveAll(rewrite: TrivialRewrite, arrivals: readonly Arrival[])
   }
 }
 
+/** Puts whole envelopes in the place of stubs. An entry whose chunks are lost, or make no envelope, is corrupt. */
+async function readStubs(context: ArrivalContext, read: Arrivals): Promise<Arrivals> {
+  if (read.arrivals.every(({ envelopeSubject }) => envelopeSubject === undefined)) return read;
+  const arrivals: Arrival[] = [];
+  const corrupt = [...read.corrupt];
+  for (const arrival of read.arrivals) {
+    if (arrival.envelopeSubject === undefined) {
+      arrivals.push(arrival);
+      continue;
+    }
+    try {
+      arrivals.push({ ...arrival, envelope: await context.readEnvelope(arrival.envelope) });
+    } catch (error) {
+      if (error instanceof ContentMissing && !(error instanceof ContentGone)) throw error;
+      const { sequence, entry, envelope, envelopeBytes: bytes } = arrival;
+      corrupt.push({ sequence, entry, reason: `the envelope of ${envelope.queueId}: ${String(error)}`, bytes });
+    }
+  }
+  return { ...read, arrivals, corrupt };
+}
+
 /** At least one frame. */
 export async function readFrames(context: ArrivalContext, frames: readonly LogFrame[]): Promise<Arrivals> {
-  const read = decode(frames);
-  for (const arrival of read.arrivals) {
-    if (arrival.envelope.envelopeReference !== undefined)
-      arrival.envelope = await context.readEnvelope(arrival.envelope);
-  }
+  const read = await readStubs(context, decode(frames));
   await resolveAll(context.rewrite, read.arrivals);
   return read;
 }

@@ -33,7 +33,7 @@ function rows(
   arrivals: readonly Arrival[],
 ): { messages: IngestMessage[]; recipients: IngestRecipient[] } {
   const recipients: IngestRecipient[] = [];
-  const messages = arrivals.map(({ sequence, entry, envelope, resolved }, message) => {
+  const messages = arrivals.map(({ sequence, entry, envelope, envelopeSubject, resolved }, message) => {
     envelope.recipients.forEach((recipient, offset) => {
       const { transport, nexthop } = resolved[offset]!;
       const shard = shardOf(context.rule, resolved[offset]!);
@@ -58,6 +58,7 @@ function rows(
       size: envelope.contentSize,
       hold: envelope.hold,
       contentSubject: envelope.contentReference?.subject ?? null,
+      envelopeSubject: envelopeSubject ?? null,
     };
   });
   return { messages, recipients };

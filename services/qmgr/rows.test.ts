@@ -49,6 +49,7 @@ function batch(from: number, recipients: readonly number[], overrides: Partial<I
       size: 100,
       hold: false,
       contentSubject: null,
+      envelopeSubject: null,
     })),
     recipients: recipients.flatMap((count, message) =>
       Array.from({ length: count }, (_, recipient) => ({

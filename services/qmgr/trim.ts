@@ -10,7 +10,7 @@
  * Logs a line when it copies entries, a warning when an entry cannot be found where its row says.
  */
 import type { Pool } from 'pg';
-import type { EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
+import type { EntryReader } from '../../lib/queue/entry-reader.ts';
 import { FramePublisher } from '../../lib/queue/frame-publisher.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
 import { logNumber } from '../../lib/queue/sql/shard-log.ts';
@@ -145,13 +145,12 @@ export class Trimmer {
     await Promise.all(
       batch.map(async (message) => {
         const stream = await streamOf(message.at.log);
-        const stored: StoredEntry | undefined =
-          stream === undefined ? undefined : await entries.read({ stream, ...message.at });
+        const stored = stream === undefined ? undefined : await entries.readBytes({ stream, ...message.at });
         if (stored === undefined) {
           missing++;
           return;
         }
-        const outcome = await publisher.append(stored.envelopeBytes, stored.content);
+        const outcome = await publisher.append(stored.envelope, stored.content);
         if (outcome.kind !== 'stored') return;
         moves.push({ from: message, to: { log: deferredLog, sequence: outcome.sequence, entry: outcome.entry } });
       }),
