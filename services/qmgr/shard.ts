@@ -297,7 +297,7 @@ export class Shard {
   }
 
   async #trim(trimmer: Trimmer, signal: AbortSignal): Promise<void> {
-    const { nats, pool, log } = this.#context;
+    const { nats, pool, log, settings } = this.#context;
     let sweepAt = Date.now() + SWEEP_INTERVAL;
     while (!signal.aborted) {
       await delay(1000, undefined, { signal }).catch(() => undefined);
@@ -309,7 +309,7 @@ export class Shard {
       });
       if (this.#shard !== 0 || Date.now() < sweepAt) continue;
       sweepAt = Date.now() + SWEEP_INTERVAL;
-      await sweepContent(nats, pool, log, signal).catch((error: unknown) =>
+      await sweepContent({ nats, pool, log, shards: settings.shards, signal }).catch((error: unknown) =>
         log.warning(`sweeping content: ${String(error)}`),
       );
     }

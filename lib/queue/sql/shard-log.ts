@@ -32,6 +32,18 @@ export async function shardPosition(client: Queryable, shard: number): Promise<S
       };
 }
 
+/** Up to where each shard has applied which life of its stream, by shard. */
+export async function appliedPositions(
+  client: Queryable,
+): Promise<Map<number, { readonly created: string; readonly appliedSequence: number }>> {
+  const result = await client.query<{ shard: number; created: string; applied_sequence: number }>(
+    'select s.shard, l.created, s.applied_sequence from shard s join log l on l.log = s.incoming_log',
+  );
+  return new Map(
+    result.rows.map((row) => [row.shard, { created: row.created, appliedSequence: row.applied_sequence }]),
+  );
+}
+
 /** The number of this life of the stream; a stream that was made anew gets another. */
 export async function logNumber(
   client: Queryable,
