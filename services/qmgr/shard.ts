@@ -20,7 +20,7 @@ import type { QmgrContext } from './context.ts';
 import { applyArrivals, NotOwner } from './ingest.ts';
 import { LogFeed } from './log-feed.ts';
 import { LargeEntry, scanDue } from './scan.ts';
-import { sweepContent } from './sweep.ts';
+import { sweepContent, sweepSubmissionKeys } from './sweep.ts';
 import { Trimmer } from './trim.ts';
 import { UnwrittenArrivals } from './unwritten.ts';
 
@@ -132,6 +132,7 @@ export class Shard {
       this.#write(position, trimmer, either),
       this.#scan(either),
       this.#trim(trimmer, either),
+      ...(this.#shard === 0 ? [this.#sweep(either)] : []),
     ];
     try {
       await Promise.race(loops);
@@ -297,21 +298,32 @@ export class Shard {
   }
 
   async #trim(trimmer: Trimmer, signal: AbortSignal): Promise<void> {
-    const { nats, pool, log, settings } = this.#context;
-    let sweepAt = Date.now() + SWEEP_INTERVAL;
     while (!signal.aborted) {
       await delay(1000, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       // The log is only longer than it need be when this fails: it must not hold up delivery.
-      await trimmer.round().catch((error: unknown) => {
-        if (!signal.aborted)
-          log.warning(`shard ${this.#shard}: trimming: ${error instanceof Error ? error.message : String(error)}`);
-      });
-      if (this.#shard !== 0 || Date.now() < sweepAt) continue;
-      sweepAt = Date.now() + SWEEP_INTERVAL;
-      await sweepContent({ nats, pool, log, shards: settings.shards, signal }).catch((error: unknown) =>
-        log.warning(`sweeping content: ${String(error)}`),
+      await trimmer.round().catch((error: unknown) => this.#complain('trimming', error, signal));
+    }
+  }
+
+  /** What the fleet's stores gather beside the mail is seen to by the owner of shard 0. */
+  async #sweep(signal: AbortSignal): Promise<void> {
+    const { nats, pool, log, settings } = this.#context;
+    const { shards, maximalQueueLifetime, bounceQueueLifetime } = settings;
+    const context = { nats, pool, log, shards, signal };
+    while (!signal.aborted) {
+      await delay(SWEEP_INTERVAL, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      await sweepContent(context).catch((error: unknown) => this.#complain('sweeping content', error, signal));
+      await sweepSubmissionKeys(context, Math.max(maximalQueueLifetime, bounceQueueLifetime)).catch((error: unknown) =>
+        this.#complain('sweeping submission keys', error, signal),
       );
     }
+  }
+
+  #complain(what: string, error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    const text = error instanceof Error ? error.message : String(error);
+    this.#context.log.warning(`shard ${this.#shard}: ${what}: ${text}`);
   }
 }

@@ -5,7 +5,7 @@ import { ContentWriter } from '../../lib/queue/content.ts';
 import { createShards } from '../../lib/queue/sql/lease.ts';
 import { CONTENT_STREAM, contentSubject } from '../../lib/queue/streams.ts';
 import { type TestStores, testStores } from './stores-for-tests.ts';
-import { sweepContent } from './sweep.ts';
+import { sweepContent, sweepSubmissionKeys } from './sweep.ts';
 
 const many = Array.from({ length: 20 }, (_, at) => `r${at}@example.com`);
 
@@ -74,4 +74,16 @@ test('a shard whose log was made anew has applied nothing of it', async () => {
   const { created } = await stores.nats.manager.streams.info('INCOMING_1');
   await stores.pool.query(`update log set created = $1 where stream = 'INCOMING_1'`, [created]);
   assert.equal(await sweep(stores, 2), 1);
+});
+
+test('the key of a submission is known for the lifetime of mail and thirty days more, and then forgotten', async () => {
+  await using stores = await testStores();
+  const day = 24 * 3600;
+  await stores.pool.query(
+    `insert into submission_key (key, queue_id, created_at)
+     select 'old:' || n, 'q', now() - interval '36 days' from generate_series(1, 12000) n
+     union all select 'young', 'q', now() - interval '34 days'`,
+  );
+  assert.equal(await sweepSubmissionKeys(stores, 5 * day), 12_000);
+  assert.deepEqual((await stores.pool.query('select key from submission_key')).rows, [{ key: 'young' }]);
 });

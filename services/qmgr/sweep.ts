@@ -1,8 +1,8 @@
 /**
- * Sweeps chunks of the CONTENT stream that no message refers to: of submissions that were given up, or of messages whose
- * qmgr died between finishing and purging.
+ * Sweeps what no message needs. Chunks of the CONTENT stream that none refers to: of submissions that were given up, or of
+ * messages whose qmgr died between finishing and purging. And the keys of submissions that nobody repeats any more.
  *
- * What is looked at is older than a day, and older by hours than the first frame of any shard that has no rows yet: cleanup
+ * Of chunks, what is looked at is older than a day, and older by hours than the first frame of any shard that has no rows yet: cleanup
  * refuses an envelope whose first chunk is older than an hour, so whatever a later frame refers to is younger. A shard
  * that stands still keeps its chunks for as long as it takes.
  *
@@ -11,6 +11,7 @@
  */
 import type { Pool } from 'pg';
 import { purgeContent } from '../../lib/queue/content.ts';
+import { forgetSubmissionKeys } from '../../lib/queue/sql/ingest.ts';
 import { appliedPositions } from '../../lib/queue/sql/shard-log.ts';
 import { referredContent } from '../../lib/queue/sql/trim.ts';
 import { CONTENT_STREAM, incomingStream } from '../../lib/queue/streams.ts';
@@ -30,6 +31,15 @@ export const SWEEP_AGE = 24 * 3600 * 1000;
 /** Milliseconds by which a chunk must be older than a frame to be none of its: an hour, and room for retries and clocks. */
 const FRAME_DISTANCE = 3 * 3600 * 1000;
 const PAGE = 200;
+/**
+ * Seconds beyond the lifetime of mail for which the key of a submission is known: 30 days. A forward or a notice is repeated
+ * while the message that it is made of is in the queue, and a key is claimed after that message arrived; pickup and
+ * `postsuper -r` repeat within seconds. The rest is for fleets that stood still, and for mail on hold. Where even that is
+ * too short the message goes out twice; it is never lost.
+ */
+const KEY_MARGIN = 30 * 24 * 3600;
+/** Keys that one statement deletes. */
+const KEYS = 5000;
 const PREFIX = 'postfleet.content.';
 
 /** When the first frame was written that has no rows yet; undefined where all have. */
@@ -89,4 +99,16 @@ export async function sweepContent(context: SweepContext, age = SWEEP_AGE): Prom
   if (old.size > 0) await flush();
   if (swept > 0) log.info(`swept the content of ${swept} messages that were never committed`);
   return swept;
+}
+
+/** `lifetime`: seconds for which mail may be in the queue. Resolves to the number of keys that went. */
+export async function sweepSubmissionKeys(
+  { pool, signal }: Pick<SweepContext, 'pool' | 'signal'>,
+  lifetime: number,
+): Promise<number> {
+  for (let swept = 0; ; ) {
+    const gone = await forgetSubmissionKeys(pool, lifetime + KEY_MARGIN, KEYS);
+    swept += gone;
+    if (gone < KEYS || signal.aborted) return swept;
+  }
 }

@@ -115,3 +115,18 @@ export async function claimSubmissionKeys(
   });
   return new Set(result.rows.map((row) => row.key));
 }
+
+/** Deletes up to `limit` keys that were claimed more than `age` seconds ago; resolves to how many there were. */
+export async function forgetSubmissionKeys(
+  client: Pick<ClientBase, 'query'>,
+  age: number,
+  limit: number,
+): Promise<number> {
+  const result = await client.query({
+    name: 'forget-submission-keys',
+    text: `delete from submission_key where key in
+             (select key from submission_key where created_at < now() - make_interval(secs => $1) order by created_at limit $2)`,
+    values: [age, limit],
+  });
+  return result.rowCount ?? 0;
+}
