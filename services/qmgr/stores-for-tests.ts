@@ -16,6 +16,7 @@ import { startNats } from '../../test/support/nats.ts';
 import { createDatabase } from '../../test/support/postgres.ts';
 import { type ArrivalContext, readFrames } from './arrival.ts';
 import { applyArrivals } from './ingest.ts';
+import type { LogFrame } from './log-feed.ts';
 import { testResolve } from './messages-for-tests.ts';
 import { streamNames } from './streams.ts';
 
@@ -96,16 +97,21 @@ export async function testStores(shards = 1) {
     return envelopeReference.subject;
   }
 
-  /** Applies what lies in the log of shard 0, as the reader of the shard does; resolves to the queue ids that have rows. */
-  async function apply(): Promise<string[]> {
+  /** What lies in the log of shard 0 beyond what was applied. */
+  async function frames(): Promise<LogFrame[]> {
     const stream = incomingStream(shard);
     const { state } = await nats.manager.streams.info(stream);
-    const frames = [];
+    const found: LogFrame[] = [];
     for (let sequence = applied + 1; sequence <= state.last_seq; sequence++) {
       const message = await nats.manager.streams.getMessage(stream, { seq: sequence });
-      frames.push({ sequence, bytes: Buffer.from(message!.data) });
+      found.push({ sequence, bytes: Buffer.from(message!.data) });
     }
-    const read = await readFrames(arrivalContext, frames);
+    return found;
+  }
+
+  /** Applies that, as the reader of the shard does; resolves to the queue ids that have rows. */
+  async function apply(): Promise<string[]> {
+    const read = await readFrames(arrivalContext, await frames());
     const context = { pool, log, shard, epoch, logNumber: number, rule };
     const kept = await applyArrivals(context, { ...read, from: applied });
     applied = read.to;
@@ -131,6 +137,7 @@ export async function testStores(shards = 1) {
     arrivalContext,
     append,
     appendStub,
+    frames,
     apply,
     async [Symbol.asyncDispose]() {
       stop.abort();
