@@ -62,15 +62,21 @@ export class LaterVersion extends Error {
   override readonly name = 'LaterVersion';
 }
 
+/** The frames up to one of a later version; throws LaterVersion where that is the first. */
 function decode(frames: readonly LogFrame[]): Arrivals {
   const arrivals: Arrival[] = [];
   const corrupt: CorruptEntry[] = [];
+  let to = 0;
   let lastFrame = '';
   let octets = 0;
   for (const { sequence, bytes } of frames) {
-    octets += bytes.length;
     const decoded = decodeFrame(bytes);
-    if (decoded.kind === 'later-version') throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
+    if (decoded.kind === 'later-version') {
+      if (to > 0) break;
+      throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
+    }
+    octets += bytes.length;
+    to = sequence;
     if (decoded.kind === 'damaged') {
       corrupt.push({ sequence, entry: 0, reason: decoded.reason, bytes });
       continue;
@@ -88,7 +94,7 @@ function decode(frames: readonly LogFrame[]): Arrivals {
       }
     });
   }
-  return { arrivals, corrupt, to: frames.at(-1)!.sequence, lastFrame, octets };
+  return { arrivals, corrupt, to, lastFrame, octets };
 }
 
 /** Resolves every recipient of every arrival by one call. */
@@ -125,7 +131,7 @@ async function readStubs(context: ArrivalContext, read: Arrivals): Promise<Arriv
   return { ...read, arrivals, corrupt };
 }
 
-/** At least one frame. */
+/** At least one frame. Those from one of a later version on are left, to be read again: `to` says how far it came. */
 export async function readFrames(context: ArrivalContext, frames: readonly LogFrame[]): Promise<Arrivals> {
   const read = await readStubs(context, decode(frames));
   await resolveAll(context.rewrite, read.arrivals);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Pool, PoolClient } from 'pg';
 import { encodeFrame } from '../../lib/queue/frame.ts';
 import { shardPosition } from '../../lib/queue/sql/shard-log.ts';
-import { LaterVersion, readFrames } from './arrival.ts';
+import { readFrames } from './arrival.ts';
 import { applyArrivals } from './ingest.ts';
 import { type TestStores, testStores } from './stores-for-tests.ts';
 
@@ -78,17 +78,4 @@ test('a damaged frame and an envelope that is none are set aside, and their neig
   await applyArrivals({ pool, log, shard, epoch, logNumber, rule }, { ...read, from: 0 });
   assert.deepEqual(await queueIds(stores), ['a']);
   assert.deepEqual(await setAside(stores), [2, 3]);
-});
-
-test('a frame of a later version is not set aside: reading stops there', async () => {
-  await using stores = await testStores();
-  await stores.append({ queueId: 'a', recipients: RECIPIENTS });
-  const [whole] = await stores.frames();
-  const later = Buffer.from(whole!.bytes);
-  later[2] = 9;
-  await assert.rejects(
-    readFrames(stores.arrivalContext, [whole!, { sequence: 2, bytes: later }]),
-    (error) => error instanceof LaterVersion && /frame 2 has version 9/.test(error.message),
-  );
-  assert.deepEqual(await setAside(stores), []);
 });

@@ -211,13 +211,16 @@ export class Shard {
       while (this.#unwritten.full && !signal.aborted) await this.#confirmed.wait(1000, signal);
       const frames = await feed.take();
       if (frames === undefined) return;
-      const fresh = frames.filter((frame) => frame.sequence > read);
-      if (fresh.length === 0) continue;
-      const arrivals = await readFrames(context, fresh);
-      read = arrivals.to;
-      const early = this.#unwritten.add(arrivals, performance.now(), (arrival) => mayStayUnwritten(context, arrival));
-      this.#admit(context, early);
-      this.#arrived.ring();
+      for (let fresh = frames; ; ) {
+        const from = read;
+        fresh = fresh.filter(({ sequence }) => sequence > from);
+        if (fresh.length === 0) break;
+        const arrivals = await readFrames(context, fresh);
+        read = arrivals.to;
+        const early = this.#unwritten.add(arrivals, performance.now(), (arrival) => mayStayUnwritten(context, arrival));
+        this.#admit(context, early);
+        this.#arrived.ring();
+      }
     }
   }
 
