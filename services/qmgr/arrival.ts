@@ -9,6 +9,7 @@ import { Envelope, type ResolveReply, type TrivialRewrite } from '../../lib/clie
 import { ContentGone, ContentMissing } from '../../lib/queue/content.ts';
 import { decodeFrame } from '../../lib/queue/frame.ts';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
+import type { SetAside } from '../../lib/queue/sql/corrupt.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { LogFrame } from './log-feed.ts';
@@ -40,12 +41,14 @@ export interface Arrival {
   unwritten: Unwritten | undefined;
 }
 
-export interface CorruptEntry {
+export interface CorruptEntry extends SetAside {
   readonly sequence: number;
   readonly entry: number;
-  readonly reason: string;
-  readonly bytes: Buffer;
 }
+
+/** The chunks that an arrival refers to. */
+export const chunkSubjects = ({ envelope, envelopeSubject }: Arrival): string[] =>
+  [envelope.contentReference?.subject, envelopeSubject].filter((subject) => subject !== undefined);
 
 /** Frames that were read together. */
 export interface Arrivals {
@@ -56,6 +59,8 @@ export interface Arrivals {
   readonly lastFrame: string;
   readonly octets: number;
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /** The frames hold what only a later version understands. */
 export class LaterVersion extends Error {
@@ -78,7 +83,7 @@ function decode(frames: readonly LogFrame[]): Arrivals {
     octets += bytes.length;
     to = sequence;
     if (decoded.kind === 'damaged') {
-      corrupt.push({ sequence, entry: 0, reason: decoded.reason, bytes });
+      corrupt.push({ sequence, entry: 0, reason: decoded.reason, envelope: bytes, content: NOTHING, subjects: [] });
       continue;
     }
     lastFrame = decoded.frame.id;
@@ -90,7 +95,7 @@ function decode(frames: readonly LogFrame[]): Arrivals {
         arrivals.push({ ...place, resolved: [], unwritten: undefined });
       } catch (error) {
         const reason = `the envelope cannot be read: ${String(error)}`;
-        corrupt.push({ sequence, entry, reason, bytes: envelopeBytes });
+        corrupt.push({ sequence, entry, reason, envelope: envelopeBytes, content, subjects: [] });
       }
     });
   }
@@ -124,8 +129,9 @@ async function readStubs(context: ArrivalContext, read: Arrivals): Promise<Arriv
       arrivals.push({ ...arrival, envelope: await context.readEnvelope(arrival.envelope) });
     } catch (error) {
       if (error instanceof ContentMissing && !(error instanceof ContentGone)) throw error;
-      const { sequence, entry, envelope, envelopeBytes: bytes } = arrival;
-      corrupt.push({ sequence, entry, reason: `the envelope of ${envelope.queueId}: ${String(error)}`, bytes });
+      const { sequence, entry, envelopeBytes: envelope, content } = arrival;
+      const reason = `the envelope of ${arrival.envelope.queueId}: ${String(error)}`;
+      corrupt.push({ sequence, entry, reason, envelope, content, subjects: chunkSubjects(arrival) });
     }
   }
   return { ...read, arrivals, corrupt };

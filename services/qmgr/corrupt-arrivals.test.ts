@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pool, PoolClient } from 'pg';
+import { ContentWriter } from '../../lib/queue/content.ts';
 import { encodeFrame } from '../../lib/queue/frame.ts';
 import { shardPosition } from '../../lib/queue/sql/shard-log.ts';
 import { readFrames } from './arrival.ts';
 import { applyArrivals } from './ingest.ts';
 import { type TestStores, testStores } from './stores-for-tests.ts';
+import { sweepContent } from './sweep.ts';
 
 const RECIPIENTS = [{ address: 'r@example.com' }];
 /** Postgres takes no NUL in a text. */
@@ -41,6 +43,27 @@ test('what Postgres refuses is set aside alone, keyed or not, and the rest of th
   assert.deepEqual(await queueIds(stores), ['a', 'b', 'c', 'e']);
   assert.deepEqual(await setAside(stores), [2, 5]);
   assert.equal((await shardPosition(stores.pool, 0))?.appliedSequence, 7);
+});
+
+test('an entry that is set aside keeps its content, inline or in chunks', async () => {
+  await using stores = await testStores();
+  const writer = new ContentWriter(stores.nats);
+  await writer.write(Buffer.from('large content'));
+  const contentReference = await writer.finish();
+  await stores.append({ queueId: REFUSED, recipients: RECIPIENTS }, Buffer.from('small content'));
+  await stores.append({ queueId: REFUSED, recipients: RECIPIENTS, contentReference }, Buffer.alloc(0));
+  assert.deepEqual(await stores.apply(), []);
+  const { rows } = await stores.pool.query('select content, subjects from corrupt order by sequence');
+  assert.deepEqual(
+    rows.map(({ content, subjects }) => [content.toString(), subjects]),
+    [
+      ['small content', []],
+      ['', [contentReference.subject]],
+    ],
+  );
+  assert.equal(await sweepContent({ ...stores, shards: 1 }, -1000), 0);
+  await stores.pool.query('delete from corrupt');
+  assert.equal(await sweepContent({ ...stores, shards: 1 }, -1000), 1);
 });
 
 test('a qmgr that dies while it looks for what is refused has applied nothing', async () => {

@@ -12,7 +12,7 @@ import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
 import { setCorruptAside } from '../../lib/queue/sql/corrupt.ts';
 import { claimSubmissionKeys, type IngestMessage, type IngestRecipient, ingest } from '../../lib/queue/sql/ingest.ts';
 import type { Log } from '../../lib/util/log.ts';
-import type { Arrival, CorruptEntry } from './arrival.ts';
+import { type Arrival, type CorruptEntry, chunkSubjects } from './arrival.ts';
 
 export interface IngestContext {
   readonly pool: Pool;
@@ -114,10 +114,11 @@ async function inTransaction<T>(pool: Pool, work: (client: Queryable) => Promise
 }
 
 async function setRefusedAside(client: Queryable, context: IngestContext, arrival: Arrival, error: unknown) {
-  const { sequence, entry, envelopeBytes, envelope } = arrival;
+  const { sequence, entry, envelopeBytes: envelope, content } = arrival;
   const reason = String(error);
-  context.log.warning(`${envelope.queueId}: set aside as corrupt: ${reason}`);
-  await setCorruptAside(client, { log: context.logNumber, sequence, entry, reason, envelope: envelopeBytes });
+  context.log.warning(`${arrival.envelope.queueId}: set aside as corrupt: ${reason}`);
+  const subjects = chunkSubjects(arrival);
+  await setCorruptAside(client, { log: context.logNumber, sequence, entry, reason, envelope, content, subjects });
 }
 
 /** Inserts by halves, within one transaction, until what Postgres refuses is alone. */
@@ -167,9 +168,9 @@ export interface IngestBatch extends Span {
 /** Resolves to the arrivals that have rows: repetitions of a submission that is known, and what is corrupt, have none. */
 export async function applyArrivals(context: IngestContext, batch: IngestBatch): Promise<Arrival[]> {
   const { arrivals, corrupt, from, to, lastFrame } = batch;
-  for (const { sequence, entry, reason, bytes } of corrupt) {
-    context.log.warning(`frame ${sequence} entry ${entry}: set aside as corrupt: ${reason}`);
-    await setCorruptAside(context.pool, { log: context.logNumber, sequence, entry, reason, envelope: bytes });
+  for (const aside of corrupt) {
+    context.log.warning(`frame ${aside.sequence} entry ${aside.entry}: set aside as corrupt: ${aside.reason}`);
+    await setCorruptAside(context.pool, { log: context.logNumber, ...aside });
   }
   return apply(context, arrivals, { from, to, lastFrame });
 }

@@ -90,8 +90,9 @@ async function readEntry(context: ScanContext, message: DueMessage): Promise<Sto
     log.warning(`${message.queueId}: set aside as corrupt: the envelope: ${error.message}`);
     const stub = await wherever(context, message, (address) => entries.readBytes(address));
     const { log: number, sequence, entry } = message;
-    const envelope = stub?.envelope ?? Buffer.alloc(0);
-    await setCorruptAside(pool, { log: number, sequence, entry, reason: error.message, envelope });
+    const { envelope, content } = stub ?? { envelope: Buffer.alloc(0), content: Buffer.alloc(0) };
+    const reason = error.message;
+    await setCorruptAside(pool, { log: number, sequence, entry, reason, envelope, content, subjects: [] });
     return undefined;
   }
 }

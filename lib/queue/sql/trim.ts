@@ -126,12 +126,16 @@ export async function saveFloor(client: Queryable, shard: number, epoch: number,
   });
 }
 
-/** Which of these subjects of the CONTENT stream a message still refers to, for its content or for its envelope. */
+/**
+ * Which of these subjects of the CONTENT stream a message still refers to, for its content or for its envelope, or an entry
+ * that was set aside.
+ */
 export async function referredContent(client: Queryable, subjects: readonly string[]): Promise<Set<string>> {
   const result = await client.query<{ subject: string }>({
     name: 'referred-content',
     text: `select content_subject as subject from message where content_subject = any($1::text[])
-           union all select envelope_subject from message where envelope_subject = any($1::text[])`,
+           union all select envelope_subject from message where envelope_subject = any($1::text[])
+           union all select unnest(subjects) from corrupt where subjects && $1::text[]`,
     values: [subjects],
   });
   return new Set(result.rows.map((row) => row.subject));
