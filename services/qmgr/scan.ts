@@ -81,7 +81,11 @@ async function wherever<T>(
 async function readEntry(context: ScanContext, message: DueMessage): Promise<StoredEntry | undefined> {
   const { entries, pool, log } = context;
   try {
-    const stored = await wherever(context, message, (address) => entries.read(address));
+    const stored = await wherever(context, message, async (address) => {
+      const entry = await entries.read(address);
+      // In a stream that was made anew another message may lie there.
+      return entry?.envelope.queueId === message.queueId ? entry : undefined;
+    });
     if (stored?.envelopeSubject !== undefined && message.envelopeSubject === null)
       await saveEnvelopeSubject(pool, message, stored.envelopeSubject);
     return stored;

@@ -1,4 +1,4 @@
-/** A message whose envelope lies in chunks that are lost is set aside alone: the mail beside it goes on. */
+/** Messages that cannot be read, on arrival or when they are due, are held back or set aside alone: the mail beside them goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContentGone, ContentMissing, purgeContent } from '../../lib/queue/content.ts';
@@ -76,4 +76,14 @@ test('a row of a qmgr that did not write where the envelope is learns it at the 
   await stores.pool.query('update message set envelope_subject = null');
   assert.deepEqual(await scan(stores), ['old']);
   assert.equal((await stores.pool.query('select envelope_subject from message')).rows[0].envelope_subject, subject);
+});
+
+test('a row whose place in the log holds another message is held back, and that message is not delivered for it', async () => {
+  await using stores = await testStores();
+  await stores.append(one('there'));
+  await stores.append(one('whole'));
+  await stores.apply();
+  await stores.pool.query(`update message set queue_id = 'elsewhere' where queue_id = 'there'`);
+  assert.deepEqual(await scan(stores), ['whole']);
+  assert.ok(stores.lines.some((line) => line.startsWith('elsewhere: its content is not in the log')));
 });
