@@ -63,6 +63,21 @@ test('a frame of a later version stops its shard there: what came before has row
   assert.equal((await stores.pool.query('select 1 from corrupt')).rowCount, 0);
 });
 
+test('a log that was restored is read again from its first frame once, and not at each new beginning', async () => {
+  await using stores = await testStores();
+  const { connection } = stores.nats;
+  await connection.request('postfleet.incoming.0.writer', frameOf('a', 1));
+  await connection.request('postfleet.incoming.0.writer', laterFrame('b', 2));
+  await stores.pool.query(`update shard set applied_sequence = 1, applied_frame = 'of another life' where shard = 0`);
+  await untilTrouble(stores);
+  const restored = await shardPosition(stores.pool, 0);
+  assert.notEqual(restored?.log, stores.logNumber);
+  assert.equal(restored?.appliedSequence, 1);
+  await untilTrouble(stores);
+  assert.deepEqual(await shardPosition(stores.pool, 0), restored);
+  assert.equal(stores.lines.filter((line) => line.includes('is not the stream that was read before')).length, 1);
+});
+
 test('frames that were read together are taken up to one of a later version, which is an error only when it is the first', async () => {
   await using stores = await testStores();
   const frames = [

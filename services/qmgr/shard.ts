@@ -151,10 +151,11 @@ export class Shard {
     const info = await nats.manager.streams.info(stream);
     const known = await shardPosition(pool, this.#shard);
     if (known === undefined) throw new NotOwner(`shard ${this.#shard} has no row`);
-    const number = await logNumber(pool, this.#shard, 'incoming', stream, info.created);
-    const { state } = info;
+    const { state, created } = info;
+    const same = known.created === created;
     if (
-      known.log === number &&
+      same &&
+      known.log !== null &&
       state.last_seq >= known.appliedSequence &&
       (await this.#sameFrame(stream, known.appliedSequence, known.appliedFrame))
     ) {
@@ -164,16 +165,14 @@ export class Shard {
         );
         this.#context.trouble(this.#shard, 'frames of the incoming log are missing');
       }
-      return { logNumber: number, applied: known.appliedSequence, trimmed: known.trimmedSequence };
+      return { logNumber: known.log, applied: known.appliedSequence, trimmed: known.trimmedSequence };
     }
-    let next = number;
     if (known.log !== null) {
       log.warning(
         `shard ${this.#shard}: ${stream} is not the stream that was read before; reading it from its first message`,
       );
-      if (known.log === number)
-        next = await logNumber(pool, this.#shard, 'incoming', stream, `${info.created}#${Date.now()}`);
     }
+    const next = await logNumber(pool, this.#shard, 'incoming', stream, same ? `${created}#${Date.now()}` : created);
     if (!(await beginLog(pool, this.#shard, this.#epoch, next))) throw new NotOwner(`shard ${this.#shard} is not ours`);
     return { logNumber: next, applied: 0, trimmed: 0 };
   }
