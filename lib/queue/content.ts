@@ -20,7 +20,12 @@ export interface ContentSource {
 
 /** The chunks are not there (yet, or any more): the attempt is deferred, never bounced. */
 export class ContentMissing extends Error {
-  override readonly name = 'ContentMissing';
+  override readonly name: string = 'ContentMissing';
+}
+
+/** The CONTENT stream answered that it has no such chunks, or others than were written: asking again does not help. */
+export class ContentGone extends ContentMissing {
+  override readonly name = 'ContentGone';
 }
 
 export interface ContentReader {
@@ -117,18 +122,21 @@ export class ContentWriter {
   }
 }
 
+/** A replica that answers for the stream may not have the newest chunks yet: what it misses is asked of the leader. */
+async function readChunk(nats: Nats, query: { readonly seq: number; readonly next_by_subj: string }) {
+  const { direct, streams } = nats.manager;
+  return (await direct.getMessage(CONTENT_STREAM, query)) ?? (await streams.getMessage(CONTENT_STREAM, query));
+}
+
 async function* readChunks(nats: Nats, reference: ContentReference, signal?: AbortSignal): AsyncGenerator<Buffer> {
   let sequence = reference.firstSequence;
   let size = 0;
   let checksum = 0;
   for (let chunk = 0; chunk < reference.chunks; chunk++) {
     signal?.throwIfAborted();
-    const message = await nats.manager.direct.getMessage(CONTENT_STREAM, {
-      seq: sequence,
-      next_by_subj: contentSubject(reference.subject),
-    });
+    const message = await readChunk(nats, { seq: sequence, next_by_subj: contentSubject(reference.subject) });
     if (message === null)
-      throw new ContentMissing(`chunk ${chunk} of ${reference.chunks} of content ${reference.subject} is missing`);
+      throw new ContentGone(`chunk ${chunk} of ${reference.chunks} of content ${reference.subject} is missing`);
     const data = Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength);
     sequence = message.seq + 1;
     size += data.length;
@@ -136,7 +144,7 @@ async function* readChunks(nats: Nats, reference: ContentReference, signal?: Abo
     // The last chunk is held back until the whole is known to be right: a receiver must not see the end of a message
     // whose bytes are not those that were accepted.
     if (chunk === reference.chunks - 1 && (size !== reference.size || checksum !== reference.checksum)) {
-      throw new ContentMissing(
+      throw new ContentGone(
         `content ${reference.subject} is damaged: ${size} of ${reference.size} octets, or a wrong checksum`,
       );
     }
@@ -145,7 +153,7 @@ async function* readChunks(nats: Nats, reference: ContentReference, signal?: Abo
   }
 }
 
-/** Reads inline content and chunks. Chunks that cannot be had now are ContentMissing, whatever the reason. */
+/** Reads inline content and chunks. Chunks that cannot be had now are ContentMissing, those that are lost ContentGone. */
 export function createContentReader(nats: () => Promise<Nats>): ContentReader {
   return {
     async *read(source, signal) {

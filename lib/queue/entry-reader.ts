@@ -9,7 +9,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { Envelope } from '../clients/protocols.ts';
 import type { Nats } from '../server/stores.ts';
 import { type ContentReader, createContentReader } from './content.ts';
-import { decodeFrame, type Frame } from './frame.ts';
+import { decodeFrame, type Frame, type FrameEntry } from './frame.ts';
 
 /** The stream's name comes from the log table; sequence and entry from the message's row. */
 export interface EntryAddress {
@@ -21,14 +21,17 @@ export interface EntryAddress {
 export interface StoredEntry {
   /** The whole envelope, also where the frame holds a stub. */
   readonly envelope: Envelope;
-  /** What stands in the frame: an entry that is copied forward is copied as it is. */
-  readonly envelopeBytes: Buffer;
+  /** Where the chunks of the envelope are; undefined where it stands in the frame. */
+  readonly envelopeSubject: string | undefined;
   /** Empty where the content is in chunks. */
   readonly content: Buffer;
 }
 
 export interface EntryReader {
+  /** Rejects with ContentMissing where the chunks of an envelope cannot be had. */
   read(address: EntryAddress): Promise<StoredEntry | undefined>;
+  /** What stands in the frame, be it a stub: an entry that is copied forward is copied as it is. */
+  readBytes(address: EntryAddress): Promise<FrameEntry | undefined>;
 }
 
 const CACHE_OCTETS = 16 * 1024 * 1024;
@@ -91,20 +94,28 @@ async function readFrame(
 export function createEntryReader(nats: () => Promise<Nats>): EntryReader {
   const cache = new FrameCache();
   const content = createContentReader(nats);
+  const readBytes: EntryReader['readBytes'] = async ({ stream, sequence, entry }) => {
+    const key = `${stream}/${sequence}`;
+    let frame = cache.get(key);
+    if (frame === undefined) {
+      const read = await readFrame(await nats(), stream, sequence);
+      if (read === undefined) return undefined;
+      frame = read.frame;
+      cache.set(key, frame, read.octets);
+    }
+    return frame.entries[entry];
+  };
   return {
-    async read({ stream, sequence, entry }) {
-      const key = `${stream}/${sequence}`;
-      let frame = cache.get(key);
-      if (frame === undefined) {
-        const read = await readFrame(await nats(), stream, sequence);
-        if (read === undefined) return undefined;
-        frame = read.frame;
-        cache.set(key, frame, read.octets);
-      }
-      const found = frame.entries[entry];
+    readBytes,
+    async read(address) {
+      const found = await readBytes(address);
       if (found === undefined) return undefined;
-      const envelope = await wholeEnvelope(content, Envelope.decode(found.envelope));
-      return { envelope, envelopeBytes: found.envelope, content: found.content };
+      const stub = Envelope.decode(found.envelope);
+      return {
+        envelope: await wholeEnvelope(content, stub),
+        envelopeSubject: stub.envelopeReference?.subject,
+        content: found.content,
+      };
     },
   };
 }

@@ -203,7 +203,7 @@ async function* read(
   if (message === undefined) return;
   const found = (await available(() => noticedMessages(pool, [message]))).values().next().value;
   const { entries, content } = context;
-  const stored = found && (await available(() => readStoredMessage(entries, content, found.at, queueId)));
+  const stored = found && (await available(() => readStoredMessage(entries, found.at, queueId)));
   if (stored === undefined) return;
   yield { envelope: Buffer.from(Envelope.encode(stored.envelope).finish()), content: Buffer.alloc(0) };
   for await (const piece of content.read(stored.source, signal)) yield { envelope: Buffer.alloc(0), content: piece };

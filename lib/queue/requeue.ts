@@ -77,7 +77,7 @@ export async function requeueMessage(context: ServiceContext, pool: Pool, queueI
   const [message] = await available(() => listByQueueId(pool, [queueId], 0));
   const found = message && (await available(() => noticedMessages(pool, [message]))).values().next().value;
   if (message === undefined || found === undefined) return false;
-  const stored = await available(() => readStoredMessage(context.entries, context.content, found.at, queueId));
+  const stored = await available(() => readStoredMessage(context.entries, found.at, queueId));
   if (stored === undefined) throw new Unavailable(`${queueId}: the message is not where its row says`);
   const undone = await undoneRecipients(pool, message);
   const recipients = stored.envelope.recipients.filter((_, number) => undone.has(number));

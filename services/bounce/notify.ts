@@ -139,11 +139,11 @@ export class Notifier {
 
   /** The message, looked up a second time where it moved in between. */
   async #read(found: NoticedMessage, key: MessageKey, pool: Pool): Promise<StoredMessage> {
-    const { entries, content } = this.#context;
-    const stored = await readStoredMessage(entries, content, found.at, found.queueId);
+    const { entries } = this.#context;
+    const stored = await readStoredMessage(entries, found.at, found.queueId);
     if (stored !== undefined) return stored;
     const again = (await noticedMessages(pool, [key])).get(keyText(key));
-    const moved = again && (await readStoredMessage(entries, content, again.at, again.queueId));
+    const moved = again && (await readStoredMessage(entries, again.at, again.queueId));
     if (moved === undefined) throw new NotKept('the message is not where its row says');
     return moved;
   }

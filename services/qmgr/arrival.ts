@@ -1,12 +1,15 @@
 /**
  * What the frames of an incoming log bring: decoded, resolved, and made ready for the active queue.
  *
- * An entry that cannot be read is set apart, and does not hold up the others. Throws LaterVersion for a frame that only a
- * later version understands. Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`.
+ * An entry that cannot be read, or whose envelope's chunks are lost, is set apart, and does not hold up the others. Throws
+ * LaterVersion for a frame that only a later version understands, and ContentMissing where chunks cannot be had at present.
+ * Logs `QUEUEID: from=<…>, size=…, nrcpt=… (queue active)`.
  */
 import { Envelope, type ResolveReply, type TrivialRewrite } from '../../lib/clients/protocols.ts';
+import { ContentGone, ContentMissing } from '../../lib/queue/content.ts';
 import { decodeFrame } from '../../lib/queue/frame.ts';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
+import type { SetAside } from '../../lib/queue/sql/corrupt.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { LogFrame } from './log-feed.ts';
@@ -28,7 +31,9 @@ export interface ArrivalContext {
 export interface Arrival {
   readonly sequence: number;
   readonly entry: number;
-  envelope: Envelope;
+  readonly envelope: Envelope;
+  /** Where the chunks of an envelope are that did not fit its frame. */
+  readonly envelopeSubject: string | undefined;
   readonly envelopeBytes: Buffer;
   readonly content: Buffer;
   resolved: ResolveReply[];
@@ -36,12 +41,14 @@ export interface Arrival {
   unwritten: Unwritten | undefined;
 }
 
-export interface CorruptEntry {
+export interface CorruptEntry extends SetAside {
   readonly sequence: number;
   readonly entry: number;
-  readonly reason: string;
-  readonly bytes: Buffer;
 }
+
+/** The chunks that an arrival refers to. */
+export const chunkSubjects = ({ envelope, envelopeSubject }: Arrival): string[] =>
+  [envelope.contentReference?.subject, envelopeSubject].filter((subject) => subject !== undefined);
 
 /** Frames that were read together. */
 export interface Arrivals {
@@ -53,36 +60,46 @@ export interface Arrivals {
   readonly octets: number;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** The frames hold what only a later version understands. */
 export class LaterVersion extends Error {
   override readonly name = 'LaterVersion';
 }
 
+/** The frames up to one of a later version; throws LaterVersion where that is the first. */
 function decode(frames: readonly LogFrame[]): Arrivals {
   const arrivals: Arrival[] = [];
   const corrupt: CorruptEntry[] = [];
+  let to = 0;
   let lastFrame = '';
   let octets = 0;
   for (const { sequence, bytes } of frames) {
-    octets += bytes.length;
     const decoded = decodeFrame(bytes);
-    if (decoded.kind === 'later-version') throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
+    if (decoded.kind === 'later-version') {
+      if (to > 0) break;
+      throw new LaterVersion(`frame ${sequence} has version ${decoded.version}`);
+    }
+    octets += bytes.length;
+    to = sequence;
     if (decoded.kind === 'damaged') {
-      corrupt.push({ sequence, entry: 0, reason: decoded.reason, bytes });
+      corrupt.push({ sequence, entry: 0, reason: decoded.reason, envelope: bytes, content: NOTHING, subjects: [] });
       continue;
     }
     lastFrame = decoded.frame.id;
     decoded.frame.entries.forEach(({ envelope: envelopeBytes, content }, entry) => {
       try {
         const envelope = Envelope.decode(envelopeBytes);
-        arrivals.push({ sequence, entry, envelope, envelopeBytes, content, resolved: [], unwritten: undefined });
+        const envelopeSubject = envelope.envelopeReference?.subject;
+        const place = { sequence, entry, envelope, envelopeSubject, envelopeBytes, content };
+        arrivals.push({ ...place, resolved: [], unwritten: undefined });
       } catch (error) {
         const reason = `the envelope cannot be read: ${String(error)}`;
-        corrupt.push({ sequence, entry, reason, bytes: envelopeBytes });
+        corrupt.push({ sequence, entry, reason, envelope: envelopeBytes, content, subjects: [] });
       }
     });
   }
-  return { arrivals, corrupt, to: frames.at(-1)!.sequence, lastFrame, octets };
+  return { arrivals, corrupt, to, lastFrame, octets };
 }
 
 /** Resolves every recipient of every arrival by one call. */
@@ -98,13 +115,31 @@ async function resolveAll(rewrite: TrivialRewrite, arrivals: readonly Arrival[])
   }
 }
 
-/** At least one frame. */
-export async function readFrames(context: ArrivalContext, frames: readonly LogFrame[]): Promise<Arrivals> {
-  const read = decode(frames);
+/** Puts whole envelopes in the place of stubs. An entry whose chunks are lost, or make no envelope, is corrupt. */
+async function readStubs(context: ArrivalContext, read: Arrivals): Promise<Arrivals> {
+  if (read.arrivals.every(({ envelopeSubject }) => envelopeSubject === undefined)) return read;
+  const arrivals: Arrival[] = [];
+  const corrupt = [...read.corrupt];
   for (const arrival of read.arrivals) {
-    if (arrival.envelope.envelopeReference !== undefined)
-      arrival.envelope = await context.readEnvelope(arrival.envelope);
+    if (arrival.envelopeSubject === undefined) {
+      arrivals.push(arrival);
+      continue;
+    }
+    try {
+      arrivals.push({ ...arrival, envelope: await context.readEnvelope(arrival.envelope) });
+    } catch (error) {
+      if (error instanceof ContentMissing && !(error instanceof ContentGone)) throw error;
+      const { sequence, entry, envelopeBytes: envelope, content } = arrival;
+      const reason = `the envelope of ${arrival.envelope.queueId}: ${String(error)}`;
+      corrupt.push({ sequence, entry, reason, envelope, content, subjects: chunkSubjects(arrival) });
+    }
   }
+  return { ...read, arrivals, corrupt };
+}
+
+/** At least one frame. Those from one of a later version on are left, to be read again: `to` says how far it came. */
+export async function readFrames(context: ArrivalContext, frames: readonly LogFrame[]): Promise<Arrivals> {
+  const read = await readStubs(context, decode(frames));
   await resolveAll(context.rewrite, read.arrivals);
   return read;
 }

@@ -108,7 +108,7 @@ async function open(service: ServiceContext) {
 
   const readContent = async (message: ActiveMessage): Promise<Buffer | undefined> => {
     const stream = await streamOf(message.at.log);
-    return stream === undefined ? undefined : (await service.entries.read({ stream, ...message.at }))?.content;
+    return stream === undefined ? undefined : (await service.entries.readBytes({ stream, ...message.at }))?.content;
   };
 
   const rewrite = clients.rewrite();

@@ -49,6 +49,7 @@ function batch(from: number, recipients: readonly number[], overrides: Partial<I
       size: 100,
       hold: false,
       contentSubject: null,
+      envelopeSubject: null,
     })),
     recipients: recipients.flatMap((count, message) =>
       Array.from({ length: count }, (_, recipient) => ({
@@ -150,10 +151,17 @@ test('the floor is the first entry that is undone and has not moved', async () =
   const deferred = await logNumber(database.pool, 0, 'deferred', 'DEFERRED_0', 'created');
   const [second] = await unmovedBelow(database.pool, log, 0, 3, 10);
   assert.equal(second?.sequence, 2);
-  await relocate(database.pool, [{ from: second!, to: { log: deferred, sequence: 9, entry: 4 } }]);
+  const to = { log: deferred, sequence: 9, entry: 4 };
+  assert.equal(await relocate(database.pool, 0, epoch, [{ from: second!, to, octets: 10 }]), true);
   assert.equal(await firstUnmoved(database.pool, log, 0), 3);
   // The row is not where the move thinks it is any more: nothing happens.
-  await relocate(database.pool, [{ from: second!, to: { log: deferred, sequence: 99, entry: 0 } }]);
+  await relocate(database.pool, 0, epoch, [
+    { from: second!, to: { log: deferred, sequence: 99, entry: 0 }, octets: 10 },
+  ]);
+  // An owner that has lost the shard moves nothing: the next may have purged its copy.
+  const [third] = await unmovedBelow(database.pool, log, 0, 4, 10);
+  assert.equal(await relocate(database.pool, 0, epoch - 1, [{ from: third!, to, octets: 10 }]), false);
+  assert.equal(await firstUnmoved(database.pool, log, 0), 3);
   await reclaimActive(database.pool, 0, epoch, []);
   const due = await activateDue(database.pool, 0, epoch, 10);
   assert.deepEqual(due.find(({ sequence }) => sequence === 2)?.at, { log: deferred, sequence: 9, entry: 4 });

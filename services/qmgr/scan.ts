@@ -1,12 +1,23 @@
 /**
  * Brings deferred recipients whose time has come, and those handed over by other shards, into the active queue. The poll
  * is the truth, a notification only brings it forward.
+ *
+ * A message whose entry cannot be found is held back and logged; one whose envelope's chunks are lost is set aside as
+ * corrupt beside that. The others go on.
  */
 import type { Pool } from 'pg';
 import type { TrivialRewrite } from '../../lib/clients/protocols.ts';
-import type { EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
+import { ContentGone } from '../../lib/queue/content.ts';
+import type { EntryAddress, EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
 import { keyText, type MessageKey } from '../../lib/queue/message-key.ts';
-import { activateDue, currentLocation, type DueMessage, postpone } from '../../lib/queue/sql/due.ts';
+import { setCorruptAside } from '../../lib/queue/sql/corrupt.ts';
+import {
+  activateDue,
+  currentLocation,
+  type DueMessage,
+  postpone,
+  saveEnvelopeSubject,
+} from '../../lib/queue/sql/due.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
 import type { ActiveMessage, Admission } from './message.ts';
@@ -53,15 +64,41 @@ export interface ScanContext {
 /** Seconds after which a message whose content was not found is looked for again. */
 const MISSING_DELAY = 300;
 
-/** The entry of a message, wherever it has moved to. */
-async function readEntry(context: ScanContext, message: DueMessage) {
-  const { entries, streamOf, pool } = context;
+/** What `read` gives of a message, wherever its entry has moved to. */
+async function wherever<T>(
+  { streamOf, pool }: ScanContext,
+  message: DueMessage,
+  read: (address: EntryAddress) => Promise<T | undefined>,
+): Promise<T | undefined> {
   const stream = await streamOf(message.at.log);
-  const found = stream === undefined ? undefined : await entries.read({ stream, ...message.at });
+  const found = stream === undefined ? undefined : await read({ stream, ...message.at });
   if (found !== undefined) return found;
   const at = await currentLocation(pool, message);
   const moved = at === undefined ? undefined : await streamOf(at.log);
-  return at === undefined || moved === undefined ? undefined : entries.read({ stream: moved, ...at });
+  return at === undefined || moved === undefined ? undefined : read({ stream: moved, ...at });
+}
+
+async function readEntry(context: ScanContext, message: DueMessage): Promise<StoredEntry | undefined> {
+  const { entries, pool, log } = context;
+  try {
+    const stored = await wherever(context, message, async (address) => {
+      const entry = await entries.read(address);
+      // In a stream that was made anew another message may lie there.
+      return entry?.envelope.queueId === message.queueId ? entry : undefined;
+    });
+    if (stored?.envelopeSubject !== undefined && message.envelopeSubject === null)
+      await saveEnvelopeSubject(pool, message, stored.envelopeSubject);
+    return stored;
+  } catch (error) {
+    if (!(error instanceof ContentGone)) throw error;
+    log.warning(`${message.queueId}: set aside as corrupt: the envelope: ${error.message}`);
+    const stub = await wherever(context, message, (address) => entries.readBytes(address));
+    const { log: number, sequence, entry } = message;
+    const { envelope, content } = stub ?? { envelope: Buffer.alloc(0), content: Buffer.alloc(0) };
+    const reason = error.message;
+    await setCorruptAside(pool, { log: number, sequence, entry, reason, envelope, content, subjects: [] });
+    return undefined;
+  }
 }
 
 async function admission(context: ScanContext, message: DueMessage): Promise<Admission | undefined> {

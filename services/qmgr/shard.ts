@@ -20,7 +20,7 @@ import type { QmgrContext } from './context.ts';
 import { applyArrivals, NotOwner } from './ingest.ts';
 import { LogFeed } from './log-feed.ts';
 import { LargeEntry, scanDue } from './scan.ts';
-import { sweepContent } from './sweep.ts';
+import { sweepContent, sweepSubmissionKeys } from './sweep.ts';
 import { Trimmer } from './trim.ts';
 import { UnwrittenArrivals } from './unwritten.ts';
 
@@ -132,6 +132,7 @@ export class Shard {
       this.#write(position, trimmer, either),
       this.#scan(either),
       this.#trim(trimmer, either),
+      ...(this.#shard === 0 ? [this.#sweep(either)] : []),
     ];
     try {
       await Promise.race(loops);
@@ -150,10 +151,11 @@ export class Shard {
     const info = await nats.manager.streams.info(stream);
     const known = await shardPosition(pool, this.#shard);
     if (known === undefined) throw new NotOwner(`shard ${this.#shard} has no row`);
-    const number = await logNumber(pool, this.#shard, 'incoming', stream, info.created);
-    const { state } = info;
+    const { state, created } = info;
+    const same = known.created === created;
     if (
-      known.log === number &&
+      same &&
+      known.log !== null &&
       state.last_seq >= known.appliedSequence &&
       (await this.#sameFrame(stream, known.appliedSequence, known.appliedFrame))
     ) {
@@ -163,16 +165,14 @@ export class Shard {
         );
         this.#context.trouble(this.#shard, 'frames of the incoming log are missing');
       }
-      return { logNumber: number, applied: known.appliedSequence, trimmed: known.trimmedSequence };
+      return { logNumber: known.log, applied: known.appliedSequence, trimmed: known.trimmedSequence };
     }
-    let next = number;
     if (known.log !== null) {
       log.warning(
         `shard ${this.#shard}: ${stream} is not the stream that was read before; reading it from its first message`,
       );
-      if (known.log === number)
-        next = await logNumber(pool, this.#shard, 'incoming', stream, `${info.created}#${Date.now()}`);
     }
+    const next = await logNumber(pool, this.#shard, 'incoming', stream, same ? `${created}#${Date.now()}` : created);
     if (!(await beginLog(pool, this.#shard, this.#epoch, next))) throw new NotOwner(`shard ${this.#shard} is not ours`);
     return { logNumber: next, applied: 0, trimmed: 0 };
   }
@@ -210,13 +210,16 @@ export class Shard {
       while (this.#unwritten.full && !signal.aborted) await this.#confirmed.wait(1000, signal);
       const frames = await feed.take();
       if (frames === undefined) return;
-      const fresh = frames.filter((frame) => frame.sequence > read);
-      if (fresh.length === 0) continue;
-      const arrivals = await readFrames(context, fresh);
-      read = arrivals.to;
-      const early = this.#unwritten.add(arrivals, performance.now(), (arrival) => mayStayUnwritten(context, arrival));
-      this.#admit(context, early);
-      this.#arrived.ring();
+      for (let fresh = frames; ; ) {
+        const from = read;
+        fresh = fresh.filter(({ sequence }) => sequence > from);
+        if (fresh.length === 0) break;
+        const arrivals = await readFrames(context, fresh);
+        read = arrivals.to;
+        const early = this.#unwritten.add(arrivals, performance.now(), (arrival) => mayStayUnwritten(context, arrival));
+        this.#admit(context, early);
+        this.#arrived.ring();
+      }
     }
   }
 
@@ -297,21 +300,32 @@ export class Shard {
   }
 
   async #trim(trimmer: Trimmer, signal: AbortSignal): Promise<void> {
-    const { nats, pool, log } = this.#context;
-    let sweepAt = Date.now() + SWEEP_INTERVAL;
     while (!signal.aborted) {
       await delay(1000, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       // The log is only longer than it need be when this fails: it must not hold up delivery.
-      await trimmer.round().catch((error: unknown) => {
-        if (!signal.aborted)
-          log.warning(`shard ${this.#shard}: trimming: ${error instanceof Error ? error.message : String(error)}`);
-      });
-      if (this.#shard !== 0 || Date.now() < sweepAt) continue;
-      sweepAt = Date.now() + SWEEP_INTERVAL;
-      await sweepContent(nats, pool, log, signal).catch((error: unknown) =>
-        log.warning(`sweeping content: ${String(error)}`),
+      await trimmer.round().catch((error: unknown) => this.#complain('trimming', error, signal));
+    }
+  }
+
+  /** What the fleet's stores gather beside the mail is seen to by the owner of shard 0. */
+  async #sweep(signal: AbortSignal): Promise<void> {
+    const { nats, pool, log, settings } = this.#context;
+    const { shards, maximalQueueLifetime, bounceQueueLifetime } = settings;
+    const context = { nats, pool, log, shards, signal };
+    while (!signal.aborted) {
+      await delay(SWEEP_INTERVAL, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      await sweepContent(context).catch((error: unknown) => this.#complain('sweeping content', error, signal));
+      await sweepSubmissionKeys(context, Math.max(maximalQueueLifetime, bounceQueueLifetime)).catch((error: unknown) =>
+        this.#complain('sweeping submission keys', error, signal),
       );
     }
+  }
+
+  #complain(what: string, error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    const text = error instanceof Error ? error.message : String(error);
+    this.#context.log.warning(`shard ${this.#shard}: ${what}: ${text}`);
   }
 }

@@ -5,19 +5,22 @@
  *
  * Undone entries below the grace are copied forward to DEFERRED_<shard>, many in one frame, and their rows follow by
  * compare-and-set; that log is cleaned by live ratio: while it is more than twice its live octets, the survivors at its
- * head are copied to its end and the head is purged.
+ * head are copied to its end and the head is purged. A copy is as dense as can be, so a pass ends with little more than
+ * what is live.
  *
  * Logs a line when it copies entries, a warning when an entry cannot be found where its row says.
  */
+import type { StreamState } from '@nats-io/jetstream';
 import type { Pool } from 'pg';
-import type { EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
+import type { EntryReader } from '../../lib/queue/entry-reader.ts';
+import { entryLength } from '../../lib/queue/frame.ts';
 import { FramePublisher } from '../../lib/queue/frame-publisher.ts';
-import type { MessageKey } from '../../lib/queue/message-key.ts';
 import { logNumber } from '../../lib/queue/sql/shard-log.ts';
 import {
   firstUnmoved,
   type LocatedMessage,
   liveOctets,
+  type Move,
   movedFrom,
   relocate,
   saveFloor,
@@ -47,6 +50,10 @@ export interface TrimContext {
 const STEP = 500;
 /** A deferred log smaller than this is not worth cleaning. */
 const CLEANING_MINIMUM = 4 * 1024 * 1024;
+/** Steps of cleaning in one round. */
+const CLEANING_STEPS = 10;
+/** Milliseconds for which a deferred log that is dense enough is left alone: to measure it takes a look at every row. */
+const MEASURE_PAUSE = 30_000;
 
 /** Remembers when the log reached which sequence and how many octets, for the grace. Times in milliseconds. */
 export class GraceClock {
@@ -80,6 +87,7 @@ export class Trimmer {
   #below = 0;
   /** Octets ever read from the log by this owner. */
   #octets = 0;
+  #measureAt = 0;
 
   constructor(context: TrimContext, floor: number) {
     this.#context = context;
@@ -138,25 +146,26 @@ export class Trimmer {
 
   /** Copies entries to the end of the deferred log and points their rows there. */
   async #copy(batch: readonly LocatedMessage[]): Promise<void> {
-    const { pool, entries, log, streamOf } = this.#context;
+    const { pool, entries, log, streamOf, shard, epoch } = this.#context;
     const { log: deferredLog, publisher } = await this.#deferred();
-    const moves: { from: LocatedMessage; to: MessageKey }[] = [];
+    const moves: Move[] = [];
     let missing = 0;
     await Promise.all(
       batch.map(async (message) => {
         const stream = await streamOf(message.at.log);
-        const stored: StoredEntry | undefined =
-          stream === undefined ? undefined : await entries.read({ stream, ...message.at });
+        const stored = stream === undefined ? undefined : await entries.readBytes({ stream, ...message.at });
         if (stored === undefined) {
           missing++;
           return;
         }
-        const outcome = await publisher.append(stored.envelopeBytes, stored.content);
+        const outcome = await publisher.append(stored.envelope, stored.content);
         if (outcome.kind !== 'stored') return;
-        moves.push({ from: message, to: { log: deferredLog, sequence: outcome.sequence, entry: outcome.entry } });
+        const to = { log: deferredLog, sequence: outcome.sequence, entry: outcome.entry };
+        moves.push({ from: message, to, octets: entryLength(stored.envelope, stored.content) });
       }),
     );
-    if (moves.length > 0) await relocate(pool, moves);
+    if (moves.length > 0 && !(await relocate(pool, shard, epoch, moves)))
+      throw new Error('the shard has another owner');
     log.debug(`copied ${moves.length} entries forward`);
     if (missing > 0)
       log.warning(`${missing} entries are not where their rows say; the log is kept for somebody to look`);
@@ -164,22 +173,32 @@ export class Trimmer {
       throw new Error(`${batch.length - moves.length} entries could not be copied forward`);
   }
 
-  /** Cleans the deferred log where less than half of it is live. */
-  async #clean(): Promise<void> {
+  /** Purges what lies in the deferred log before its first survivor; resolves to what the log is then. */
+  async #purgeHead(log: number): Promise<StreamState> {
     const { nats, pool, shard, metrics } = this.#context;
-    if (this.#deferredLog === undefined) await this.#deferred();
     const stream = deferredStream(shard);
     const { state } = await nats.manager.streams.info(stream);
-    if (state.bytes < CLEANING_MINIMUM || state.messages === 0) return;
-    const log = this.#deferredLog!;
-    if (state.bytes > 2 * (await liveOctets(pool, log))) {
-      const batch = await movedFrom(pool, log, 0, STEP);
-      if (batch.length === STEP) await this.#copy(batch);
+    if (state.bytes < CLEANING_MINIMUM) return state;
+    // A row that names what lies before the stream's first message holds nothing: its entry is gone.
+    const first = (await movedFrom(pool, log, state.first_seq, 1))[0]?.at.sequence ?? state.last_seq + 1;
+    if (first <= state.first_seq) return state;
+    const { purged } = await nats.manager.streams.purge(stream, { seq: first });
+    metrics.trimmed.inc({ log: stream }, purged);
+    return (await nats.manager.streams.info(stream)).state;
+  }
+
+  /** Cleans the deferred log where less than half of it is live, a bounded part of it at a time. */
+  async #clean(): Promise<void> {
+    const { pool, signal } = this.#context;
+    const { log } = await this.#deferred();
+    let state = await this.#purgeHead(log);
+    if (state.bytes < CLEANING_MINIMUM || Date.now() < this.#measureAt) return;
+    const live = await liveOctets(pool, log);
+    for (let step = 0; step < CLEANING_STEPS && state.bytes > 2 * live && !signal.aborted; step++) {
+      await this.#copy(await movedFrom(pool, log, state.first_seq, STEP));
+      state = await this.#purgeHead(log);
+      if (state.bytes < CLEANING_MINIMUM) return;
     }
-    const first = (await movedFrom(pool, log, 0, 1))[0]?.at.sequence ?? state.last_seq + 1;
-    if (first > state.first_seq) {
-      const { purged } = await nats.manager.streams.purge(stream, { seq: first });
-      metrics.trimmed.inc({ log: stream }, purged);
-    }
+    if (state.bytes <= 2 * live) this.#measureAt = Date.now() + MEASURE_PAUSE;
   }
 }

@@ -9,6 +9,7 @@ const arrival = (sequence: number): Arrival => ({
   sequence,
   entry: 0,
   envelope: {} as Arrival['envelope'],
+  envelopeSubject: undefined,
   envelopeBytes: Buffer.alloc(0),
   content: Buffer.alloc(0),
   resolved: [],

@@ -97,7 +97,7 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
       postgres: () => missing('Postgres'),
     },
     content: { read: () => missing('content') },
-    entries: { read: () => missing('log') },
+    entries: { read: () => missing('log'), readBytes: () => missing('log') },
     draining: draining.signal,
     signal: ended.signal,
     endpoints: [{ host: '127.0.0.1', port: await freePort() }],

@@ -85,6 +85,7 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
     content: inlineContent,
     entries: {
       read: () => missing('log'),
+      readBytes: () => missing('log'),
     },
     draining: options.signal ?? new AbortController().signal,
     signal: options.signal ?? new AbortController().signal,

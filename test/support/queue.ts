@@ -3,7 +3,7 @@
  * of the logs.
  */
 import { Envelope } from '../../lib/clients/protocols.ts';
-import type { EntryReader } from '../../lib/queue/entry-reader.ts';
+import type { EntryReader, StoredEntry } from '../../lib/queue/entry-reader.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
 import type { Stores } from '../../lib/server/stores.ts';
 import { createDatabase, type TestDatabase } from './postgres.ts';
@@ -45,7 +45,7 @@ export async function createQueue(): Promise<TestQueue> {
     [SHARD, STREAM],
   );
   const { log } = made.rows[0]!;
-  const stored = new Map<string, { envelope: Envelope; envelopeBytes: Buffer; content: Buffer }>();
+  const stored = new Map<string, StoredEntry>();
   let sequence = 0;
 
   async function add(message: QueuedMessage) {
@@ -60,11 +60,7 @@ export async function createQueue(): Promise<TestQueue> {
       queueId,
       recipients: message.envelope?.recipients ?? message.recipients.map(({ address }) => ({ address })),
     });
-    stored.set(`${STREAM}/${sequence}/0`, {
-      envelope,
-      envelopeBytes: Buffer.from(Envelope.encode(envelope).finish()),
-      content,
-    });
+    stored.set(`${STREAM}/${sequence}/0`, { envelope, envelopeSubject: undefined, content });
     const undone = message.recipients.filter(({ done }) => done !== true);
     await pool.query(
       `insert into message (log, sequence, entry, shard, undone, queue_id, sender, arrival_time, size, hold)
@@ -126,7 +122,10 @@ export async function createQueue(): Promise<TestQueue> {
       postgres: async () => pool,
       nats: () => Promise.reject(new Error('the test has no NATS')),
     },
-    entries: { read: async (at) => stored.get(`${at.stream}/${at.sequence}/${at.entry}`) },
+    entries: {
+      read: async (at) => stored.get(`${at.stream}/${at.sequence}/${at.entry}`),
+      readBytes: () => Promise.reject(new Error('the test has no frames')),
+    },
     add,
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };

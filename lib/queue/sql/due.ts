@@ -13,6 +13,8 @@ export interface DueMessage extends MessageKey {
   readonly undone: number;
   readonly shard: number;
   readonly delayNotified: boolean;
+  /** Null where the envelope stands in its frame, or the row is of a qmgr that did not write it. */
+  readonly envelopeSubject: string | null;
   /** Where the entry lies: `log` of the row in the log table, sequence and entry. */
   readonly at: MessageKey;
   readonly recipients: number[];
@@ -36,6 +38,7 @@ export async function activateDue(
     undone: number;
     shard: number;
     delay_notified: boolean;
+    envelope_subject: string | null;
     at_log: number;
     at_sequence: number;
     at_entry: number;
@@ -49,7 +52,7 @@ export async function activateDue(
                 taken as (update recipient r set next_attempt = 'infinity' from due d
                            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
                           returning r.log, r.sequence, r.entry, r.recipient, r.attempts)
-           select m.log, m.sequence, m.entry, m.queue_id, m.size, m.undone, m.shard, m.delay_notified,
+           select m.log, m.sequence, m.entry, m.queue_id, m.size, m.undone, m.shard, m.delay_notified, m.envelope_subject,
                   coalesce(m.at_log, m.log) as at_log, coalesce(m.at_sequence, m.sequence) as at_sequence,
                   coalesce(m.at_entry, m.entry) as at_entry, array_agg(t.recipient order by t.recipient) as recipients,
                   array_agg(t.attempts order by t.recipient) as attempts
@@ -67,6 +70,7 @@ export async function activateDue(
     undone: row.undone,
     shard: row.shard,
     delayNotified: row.delay_notified,
+    envelopeSubject: row.envelope_subject,
     at: { log: row.at_log, sequence: row.at_sequence, entry: row.at_entry },
     recipients: row.recipients,
     attempts: row.attempts,
@@ -92,6 +96,15 @@ export async function reclaimActive(
     [shard, epoch, except.map((k) => k.log), except.map((k) => k.sequence), except.map((k) => k.entry)],
   );
   return result.rowCount ?? 0;
+}
+
+/** Writes where the chunks of an envelope are, so that they stay as long as the row. */
+export async function saveEnvelopeSubject(client: Queryable, key: MessageKey, subject: string): Promise<void> {
+  await client.query({
+    name: 'save-envelope-subject',
+    text: 'update message set envelope_subject = $4 where log = $1 and sequence = $2 and entry = $3',
+    values: [key.log, key.sequence, key.entry, subject],
+  });
 }
 
 /** Where a message lies at present; undefined when it is finished. */

@@ -30,6 +30,7 @@ export interface IngestMessage {
   readonly size: number;
   readonly hold: boolean;
   readonly contentSubject: string | null;
+  readonly envelopeSubject: string | null;
 }
 
 export interface IngestBatch {
@@ -50,10 +51,10 @@ with moved as (
    where shard = $1 and epoch = $2 and applied_sequence = $3 and incoming_log = $6
   returning shard
 ), messages as (
-  insert into message (log, sequence, entry, shard, undone, queue_id, sender, arrival_time, size, hold, content_subject)
-  select $6, m.sequence, m.entry, moved.shard, m.undone, m.queue_id, m.sender, to_timestamp(m.arrival), m.size, m.hold, m.content
-    from moved, unnest($7::bigint[], $8::int[], $9::int[], $10::text[], $11::bytea[], $12::float8[], $13::bigint[], $14::bool[], $15::text[])
-      as m(sequence, entry, undone, queue_id, sender, arrival, size, hold, content)
+  insert into message (log, sequence, entry, shard, undone, queue_id, sender, arrival_time, size, hold, content_subject, envelope_subject)
+  select $6, m.sequence, m.entry, moved.shard, m.undone, m.queue_id, m.sender, to_timestamp(m.arrival), m.size, m.hold, m.content, m.envelope
+    from moved, unnest($7::bigint[], $8::int[], $9::int[], $10::text[], $11::bytea[], $12::float8[], $13::bigint[], $14::bool[], $15::text[], $24::text[])
+      as m(sequence, entry, undone, queue_id, sender, arrival, size, hold, content, envelope)
   on conflict do nothing
 ), recipients as (
   insert into recipient (log, sequence, entry, recipient, shard, next_attempt, address, transport, nexthop)
@@ -94,6 +95,7 @@ export async function ingest(client: Pick<ClientBase, 'query'>, batch: IngestBat
       recipients.map((r) => r.address),
       recipients.map((r) => r.transport),
       recipients.map((r) => r.nexthop),
+      messages.map((m) => m.envelopeSubject),
     ],
   });
   return result.rowCount === 1;
@@ -112,4 +114,19 @@ export async function claimSubmissionKeys(
     values: [keys.map((k) => k.key), keys.map((k) => k.queueId)],
   });
   return new Set(result.rows.map((row) => row.key));
+}
+
+/** Deletes up to `limit` keys that were claimed more than `age` seconds ago; resolves to how many there were. */
+export async function forgetSubmissionKeys(
+  client: Pick<ClientBase, 'query'>,
+  age: number,
+  limit: number,
+): Promise<number> {
+  const result = await client.query({
+    name: 'forget-submission-keys',
+    text: `delete from submission_key where key in
+             (select key from submission_key where created_at < now() - make_interval(secs => $1) order by created_at limit $2)`,
+    values: [age, limit],
+  });
+  return result.rowCount ?? 0;
 }

@@ -7,6 +7,8 @@ type Queryable = Pick<ClientBase, 'query'>;
 
 export interface ShardPosition {
   readonly log: number | null;
+  /** When that log's stream was made. */
+  readonly created: string | null;
   readonly appliedSequence: number;
   readonly appliedFrame: string;
   readonly trimmedSequence: number;
@@ -15,24 +17,44 @@ export interface ShardPosition {
 export async function shardPosition(client: Queryable, shard: number): Promise<ShardPosition | undefined> {
   const result = await client.query<{
     log: number | null;
+    created: string | null;
     applied_sequence: number;
     applied_frame: string;
     trimmed_sequence: number;
-  }>('select incoming_log as log, applied_sequence, applied_frame, trimmed_sequence from shard where shard = $1', [
-    shard,
-  ]);
+  }>(
+    `select s.incoming_log as log, split_part(l.created, '#', 1) as created, s.applied_sequence, s.applied_frame, s.trimmed_sequence
+       from shard s left join log l on l.log = s.incoming_log where s.shard = $1`,
+    [shard],
+  );
   const row = result.rows[0];
   return row === undefined
     ? undefined
     : {
         log: row.log,
+        created: row.created,
         appliedSequence: row.applied_sequence,
         appliedFrame: row.applied_frame,
         trimmedSequence: row.trimmed_sequence,
       };
 }
 
-/** The number of this life of the stream; a stream that was made anew gets another. */
+/** Up to where each shard has applied which life of its stream, by shard. */
+export async function appliedPositions(
+  client: Queryable,
+): Promise<Map<number, { readonly created: string; readonly appliedSequence: number }>> {
+  const result = await client.query<{ shard: number; created: string; applied_sequence: number }>(
+    `select s.shard, split_part(l.created, '#', 1) as created, s.applied_sequence
+       from shard s join log l on l.log = s.incoming_log`,
+  );
+  return new Map(
+    result.rows.map((row) => [row.shard, { created: row.created, appliedSequence: row.applied_sequence }]),
+  );
+}
+
+/**
+ * The number of this life of the stream; a stream that was made anew gets another. `created` is when the server says that it
+ * was made; for one that was restored, with the same time, a `#` and the time at which that was noticed come after it.
+ */
 export async function logNumber(
   client: Queryable,
   shard: number,

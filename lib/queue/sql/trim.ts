@@ -60,29 +60,45 @@ export async function movedFrom(
   }));
 }
 
-/** Octets of the undone entries that lie in a deferred log. */
+/** Octets that the undone entries of a deferred log take there. Looks at the row of each. */
 export async function liveOctets(client: Queryable, log: number): Promise<number> {
   const result = await client.query<{ octets: number }>({
     name: 'live-octets',
-    text: 'select coalesce(sum(size), 0)::bigint as octets from message where at_log = $1 and content_subject is null',
+    text: `select coalesce(sum(coalesce(at_octets, case when content_subject is null then size else 0 end)), 0)::bigint as octets
+             from message where at_log = $1`,
     values: [log],
   });
   return result.rows[0]!.octets;
 }
 
-/** Compare-and-set of locations: an entry that has moved or ended meanwhile is left as it is. */
+export interface Move {
+  readonly from: LocatedMessage;
+  readonly to: MessageKey;
+  /** What the entry takes there. */
+  readonly octets: number;
+}
+
+/**
+ * Compare-and-set of locations: an entry that has moved or ended meanwhile is left as it is. So are all where the shard has
+ * another owner, who may have purged the copies already, because no row named them. False then.
+ */
 export async function relocate(
   client: Queryable,
-  moves: readonly { readonly from: LocatedMessage; readonly to: MessageKey }[],
-): Promise<void> {
-  await client.query({
+  shard: number,
+  epoch: number,
+  moves: readonly Move[],
+): Promise<boolean> {
+  const result = await client.query<{ owned: boolean }>({
     name: 'relocate',
-    text: `update message m set at_log = v.to_log, at_sequence = v.to_sequence, at_entry = v.to_entry
-             from unnest($1::int[], $2::bigint[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int[], $8::bigint[], $9::int[])
-               as v(log, sequence, entry, from_log, from_sequence, from_entry, to_log, to_sequence, to_entry)
-            where m.log = v.log and m.sequence = v.sequence and m.entry = v.entry
+    text: `with owned as (select shard from shard where shard = $11 and epoch = $12 for share),
+                moved as (
+           update message m set at_log = v.to_log, at_sequence = v.to_sequence, at_entry = v.to_entry, at_octets = v.octets
+             from unnest($1::int[], $2::bigint[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::int[], $8::bigint[], $9::int[], $10::int[])
+               as v(log, sequence, entry, from_log, from_sequence, from_entry, to_log, to_sequence, to_entry, octets)
+            where (select count(*) from owned) > 0 and m.log = v.log and m.sequence = v.sequence and m.entry = v.entry
               and coalesce(m.at_log, m.log) = v.from_log and coalesce(m.at_sequence, m.sequence) = v.from_sequence
-              and coalesce(m.at_entry, m.entry) = v.from_entry`,
+              and coalesce(m.at_entry, m.entry) = v.from_entry)
+           select exists (select from owned) as owned`,
     values: [
       moves.map((m) => m.from.log),
       moves.map((m) => m.from.sequence),
@@ -93,8 +109,12 @@ export async function relocate(
       moves.map((m) => m.to.log),
       moves.map((m) => m.to.sequence),
       moves.map((m) => m.to.entry),
+      moves.map((m) => m.octets),
+      shard,
+      epoch,
     ],
   });
+  return result.rows[0]!.owned;
 }
 
 /** Remembers the floor, for the next owner to begin at. */
@@ -106,12 +126,17 @@ export async function saveFloor(client: Queryable, shard: number, epoch: number,
   });
 }
 
-/** Which of these subjects of the CONTENT stream a message still refers to. */
+/**
+ * Which of these subjects of the CONTENT stream a message still refers to, for its content or for its envelope, or an entry
+ * that was set aside.
+ */
 export async function referredContent(client: Queryable, subjects: readonly string[]): Promise<Set<string>> {
-  const result = await client.query<{ content_subject: string }>({
+  const result = await client.query<{ subject: string }>({
     name: 'referred-content',
-    text: 'select content_subject from message where content_subject = any($1::text[])',
+    text: `select content_subject as subject from message where content_subject = any($1::text[])
+           union all select envelope_subject from message where envelope_subject = any($1::text[])
+           union all select unnest(subjects) from corrupt where subjects && $1::text[]`,
     values: [subjects],
   });
-  return new Set(result.rows.map((row) => row.content_subject));
+  return new Set(result.rows.map((row) => row.subject));
 }
