@@ -2,7 +2,8 @@
  * The operator: follows MailServers and what belongs to them, and while it holds the lease brings each to what its spec says.
  *
  * Side effects: all that is in operator/rbac.ts, and the streams and tables of MailServers. Logs what it changes, and each
- * reconcile that failed. Ends in order when `stop` is aborted: reconciles under way finish their step, the lease is
+ * reconcile that failed. It stands for the lease, and works, when it has read everything that it follows: what it has not
+ * seen would look as if it were missing. Ends in order when `stop` is aborted: reconciles under way finish their step, the lease is
  * given back. Resolves to false where the lease was lost: whoever started it ends, and is started again.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
@@ -94,6 +95,7 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
   /** Works from when it leads until it is told to end; false where it lost the lease. */
   async function lead(): Promise<boolean> {
     try {
+      await Promise.race([cluster.listed(), aborted(signal)]);
       if (settings.leaderElection) await leader.acquire();
     } catch (error) {
       if (signal.aborted) return true;
@@ -102,9 +104,13 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
     metrics.leader.set(1);
     queue.start();
     if (settings.leaderElection) return leader.hold(() => queue.finished());
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await aborted(signal);
     return true;
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 function describe(error: unknown): string {
