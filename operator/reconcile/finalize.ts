@@ -51,9 +51,10 @@ export async function deleteMail(
 ): Promise<void> {
   const key = `${owner.namespace}/${owner.name}`;
   const { natsUrl, postgresUrl } = references;
-  await deleteStreams(await context.stores.nats(key, natsUrl, postgresUrl), spec.nats.shards);
+  const nats = await context.stores.nats(key, natsUrl, postgresUrl);
+  await asking('NATS', () => deleteStreams(nats, spec.nats.shards));
   const pool = await context.stores.postgres(key, natsUrl, postgresUrl);
-  await asking(() => removeSchema(pool));
+  await asking('Postgres', () => removeSchema(pool));
   if (spec.mailStorage?.size !== undefined)
     await context.client.delete(KINDS.claim, owner.namespace, childName(owner, 'mail'));
 }

@@ -194,7 +194,7 @@ export class Reconciler {
     const key = keyOf(mailServer);
     const nats = await this.#context.stores.nats(key, references.natsUrl, references.postgresUrl);
     const { shards, replicas, streamBytes } = spec.nats;
-    pass.streams = await asking(() => keepStreams(nats, { shards, replicas, maxBytes: streamBytes }));
+    pass.streams = await asking('NATS', () => keepStreams(nats, { shards, replicas, maxBytes: streamBytes }));
     pass.log = await seenDurability(spec.nats.monitorUrl ?? '');
     const input = this.#planInput(pass, checked, references, pass.streams);
     const wanted = plan(input);
@@ -250,10 +250,12 @@ export class Reconciler {
     const key = keyOf(pass.mailServer);
     const { natsUrl, postgresUrl } = references;
     const pool = await this.#context.stores.postgres(key, natsUrl, postgresUrl);
-    await asking(async () => {
+    const nats = await this.#context.stores.nats(key, natsUrl, postgresUrl);
+    const { shards } = spec.nats;
+    const sequences = await asking('NATS', () => incomingSequences(nats, shards));
+    await asking('Postgres', async () => {
       pass.problems.push(...(await this.#tables.load(key, postgresUrl, pool, spec, references.tables)));
-      const nats = await this.#context.stores.nats(key, natsUrl, postgresUrl);
-      pass.queue = await watchQueue(pool, spec.nats.shards, await incomingSequences(nats, spec.nats.shards));
+      pass.queue = await watchQueue(pool, shards, sequences);
       const flush = pass.mailServer.metadata.annotations?.[ANNOTATIONS.flush] ?? '';
       if (flush === '' || flush === pass.flushed) return;
       const count = await flushAll(pool, this.#context.signal);
