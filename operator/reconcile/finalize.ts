@@ -10,6 +10,7 @@ import { KINDS, type KubeObject } from '../runtime/kinds.ts';
 import type { References } from './references.ts';
 import { asking } from './store-connections.ts';
 import { deleteStreams } from './streams.ts';
+import { removeSources } from './tables.ts';
 
 export const FINALIZER = 'postfleet.dev/stores';
 
@@ -54,7 +55,10 @@ export async function deleteMail(
   const nats = await context.stores.nats(key, natsUrl, postgresUrl);
   await asking('NATS', () => deleteStreams(nats, spec.nats.shards));
   const pool = await context.stores.postgres(key, natsUrl, postgresUrl);
-  await asking('Postgres', () => removeSchema(pool));
+  await asking('Postgres', async () => {
+    await removeSources(pool);
+    await removeSchema(pool);
+  });
   if (spec.mailStorage?.size !== undefined)
     await context.client.delete(KINDS.claim, owner.namespace, childName(owner, 'mail'));
 }
