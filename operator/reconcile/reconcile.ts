@@ -22,6 +22,7 @@ import { seenDurability } from '../../lib/server/durability.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { OperatorContext } from '../context.ts';
 import { configurationHash } from '../plan/config-map.ts';
+import { keepingReplicas } from '../plan/deployment.ts';
 import { contentHash } from '../plan/hash.ts';
 import { type Child, childName, type Owner, type PlanInput, rpcSecretName } from '../plan/input.ts';
 import { lastGood, lastGoodName, readLastGood } from '../plan/last-good.ts';
@@ -273,12 +274,17 @@ export class Reconciler {
   async #rollOut(pass: Pass, { processes }: Plan): Promise<void> {
     for (const { others } of processes) for (const child of others) await this.#applier.apply(child);
     const { namespace } = pass.owner;
-    const steps = processes.map(({ deployment, process }) => ({
-      deployment,
-      live: this.#context.cluster.deployment(namespace, deployment.metadata.name),
-      asPlanned: this.#applier.isAsPlanned(deployment),
-      worksQueue: process.services.some(({ daemon }) => daemon.kind === 'queue'),
-    }));
+    const steps = processes.map(({ deployment: planned, process }) => {
+      const live = this.#context.cluster.deployment(namespace, planned.metadata.name);
+      const deployment = keepingReplicas(planned, process, live);
+      const asPlanned = this.#applier.isAsPlanned(deployment);
+      return {
+        deployment,
+        live,
+        asPlanned,
+        worksQueue: process.services.some(({ daemon }) => daemon.kind === 'queue'),
+      };
+    });
     const decision = decide(steps, pass.queue?.owned ?? false);
     for (const deployment of decision.apply) await this.#roll(pass, deployment);
     pass.stuck = decision.stuck;
