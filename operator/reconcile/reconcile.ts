@@ -16,6 +16,7 @@
  * Everything is asked for again in the next pass; nothing is remembered but what spares work.
  */
 import { type Checked, checkMailServer, type Problem, refusal } from '../../lib/mailserver/check.ts';
+import type { MailServerSpec } from '../../lib/mailserver/schema.ts';
 import type { MailServerStatus, ServiceStatus } from '../../lib/mailserver/status.ts';
 import { flushAll } from '../../lib/queue/flush-all.ts';
 import { seenDurability } from '../../lib/server/durability.ts';
@@ -34,7 +35,15 @@ import { type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
 import { type Findings, problemText } from './conditions.ts';
-import { addFinalizer, deleteMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
+import {
+  addFinalizer,
+  deleteMail,
+  deleteMailClaim,
+  endPods,
+  FINALIZER,
+  isToBeLeft,
+  removeFinalizer,
+} from './finalize.ts';
 import { fleetSecrets } from './fleet-secret.ts';
 import { tellPods } from './pod-news.ts';
 import { type QueueSeen, watchQueue } from './queue-watch.ts';
@@ -57,6 +66,8 @@ const SOON_MS = 2000;
 
 /** The same for what somebody has to cure; changes of what it names are told. */
 const BLOCKED_MS = 5000;
+/** The same for stores that are away while their mail is to be deleted. */
+const DELETION_RETRY_MS = 10_000;
 /** An object that is wrong, or rights that are missing: a podTemplate may ask for anything. */
 const REFUSALS = new Set([400, 403, 422]);
 
@@ -460,25 +471,34 @@ export class Reconciler {
     const policy = (mailServer.spec as { deletionPolicy?: string } | undefined)?.deletionPolicy;
     if (policy === 'Delete' && spec !== undefined) {
       if (!(await endPods(this.#context, owner))) return SOON_MS;
-      try {
-        await deleteMail(this.#context, owner, spec, await this.#references.read(owner, spec));
-        await this.#context.events.record(
-          owner,
-          'Normal',
-          'Deleted',
-          'streams, tables and mailboxes are deleted',
-          'Delete',
-        );
-      } catch (error) {
-        if (!(error instanceof StoreAway) && !(error instanceof MissingReference)) throw error;
-        const note = `deletionPolicy is Delete, and the mail cannot be deleted: ${error.message}; set it to Retain to leave it`;
-        await this.#context.events.record(owner, 'Warning', 'DeletionWaits', note, 'Delete');
-        return 10_000;
-      }
+      if (!(await this.#deleteMail(mailServer, owner, spec))) return DELETION_RETRY_MS;
     }
     await removeFinalizer(this.#context, mailServer);
     await this.#forget(key);
     return undefined;
+  }
+
+  /** True where nothing is left to wait for: the mail is deleted, or went with its stores. */
+  async #deleteMail(mailServer: KubeObject, owner: Owner, spec: MailServerSpec): Promise<boolean> {
+    const { events, log, stores } = this.#context;
+    const key = keyOf(mailServer);
+    try {
+      await deleteMail(this.#context, owner, spec, await this.#references.read(owner, spec));
+      await events.record(owner, 'Normal', 'Deleted', 'streams, tables and mailboxes are deleted', 'Delete');
+      return true;
+    } catch (error) {
+      if (!(error instanceof StoreAway) && !(error instanceof MissingReference)) throw error;
+      // A connection that was open before would hide that its host is gone.
+      await stores.release(key);
+      if (await isToBeLeft(this.#context, mailServer, error)) {
+        log.warning(`${key}: deletionPolicy is Delete, and the stores are gone: ${error.message}`);
+        await deleteMailClaim(this.#context, owner, spec);
+        return true;
+      }
+      const note = `deletionPolicy is Delete, and the mail cannot be deleted: ${error.message}; set it to Retain to leave it`;
+      await events.record(owner, 'Warning', 'DeletionWaits', note, 'Delete');
+      return false;
+    }
   }
 }
 
