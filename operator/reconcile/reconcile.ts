@@ -152,7 +152,7 @@ export class Reconciler {
     }
     await this.#report(pass, paused, before);
     const { resyncMs } = this.#context.settings;
-    if (pass.blocked !== undefined) return Math.min(BLOCKED_MS, resyncMs);
+    if (pass.blocked !== undefined || pass.stuck.length > 0) return Math.min(BLOCKED_MS, resyncMs);
     return pass.progress === '' ? resyncMs : Math.min(SOON_MS, resyncMs);
   }
 
@@ -322,7 +322,7 @@ export class Reconciler {
     }
     if (acceptance.verdict === 'open' && pass.progress === '')
       pass.progress = `reading the configuration: ${acceptance.waiting.join(', ')}`;
-    if (pass.progress !== '') return false;
+    if (pass.progress !== '' || pass.stuck.length > 0) return false;
     await this.#applier.apply(lastGood(owner, mailServer.spec));
     return true;
   }
@@ -341,7 +341,7 @@ export class Reconciler {
 
   /** Children of an earlier spec, once everything that takes their place is there. */
   async #removeLeftovers(pass: Pass, wanted: Plan): Promise<void> {
-    if (pass.progress !== '') return;
+    if (pass.progress !== '' || pass.stuck.length > 0) return;
     const { namespace, name } = pass.owner;
     const kept = new Set(allChildren(wanted).map(({ kind, metadata }) => `${kind}/${metadata.name}`));
     for (const own of [lastGoodName(pass.owner), rpcSecretName(pass.owner), authoritySecretName(pass.owner)])
