@@ -45,6 +45,7 @@ import {
   removeFinalizer,
 } from './finalize.ts';
 import { fleetSecrets } from './fleet-secret.ts';
+import { flushMark } from './flush-mark.ts';
 import { tellPods } from './pod-news.ts';
 import { type QueueSeen, watchQueue } from './queue-watch.ts';
 import { MissingReference, ReferenceReader, type References } from './references.ts';
@@ -268,7 +269,7 @@ export class Reconciler {
     await asking('Postgres', async () => {
       pass.problems.push(...(await this.#tables.load(key, postgresUrl, pool, spec, references.tables)));
       pass.queue = await watchQueue(pool, shards, sequences);
-      const flush = pass.mailServer.metadata.annotations?.[ANNOTATIONS.flush] ?? '';
+      const flush = flushMark(pass.mailServer.metadata.annotations?.[ANNOTATIONS.flush] ?? '');
       if (flush === '' || flush === pass.flushed) return;
       const count = await flushAll(pool, this.#context.signal);
       pass.flushed = flush;
@@ -457,7 +458,7 @@ export class Reconciler {
               ...(problems.length === 0 ? {} : { problems: problems.slice(0, 50).map((one) => one.slice(0, 2048)) }),
             },
           }),
-      ...(pass.flushed === '' ? {} : { flushed: pass.flushed.slice(0, 256) }),
+      ...(pass.flushed === '' ? {} : { flushed: pass.flushed }),
       addresses: this.#addresses(pass),
     });
   }
