@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { OperatorContext } from '../context.ts';
 import { ApiError } from '../runtime/api-client.ts';
 import type { KubeObject } from '../runtime/kinds.ts';
-import { deleteMail, isToBeLeft } from './finalize.ts';
+import { deleteMail, endMail, isToBeLeft } from './finalize.ts';
 import { MissingReference } from './references.ts';
 import { StoreAway, StoreConnections } from './store-connections.ts';
 
@@ -52,4 +52,21 @@ test('of two stores the one that may come back is waited for', async () => {
     deleteMail({ stores } as OperatorContext, owner, { nats: { shards: 1 } } as never, references as never),
     /^StoreAway: Postgres: .*ECONNREFUSED/,
   );
+});
+
+test('a MailServer whose Secret is gone for good is let go with a line in the log, and its mailboxes go', async () => {
+  const lines: string[] = [];
+  const deleted: string[] = [];
+  const context = {
+    stores: { release: async () => undefined },
+    log: { warning: (line: string) => void lines.push(line) },
+    client: {
+      delete: async (_kind: object, namespace: string, name: string) => void deleted.push(`${namespace}/${name}`),
+    },
+  } as unknown as OperatorContext;
+  const spec = { nats: { shards: 1 }, mailStorage: { size: '1Gi' } } as never;
+  const owner = { name: 'mail', namespace: 'post', uid: 'u' };
+  assert.equal(await endMail(context, mailServer, owner, spec, () => Promise.reject(noSecret)), true);
+  assert.deepEqual(lines, [`post/mail: deletionPolicy is Delete, and the stores are gone: ${noSecret.message}`]);
+  assert.deepEqual(deleted, ['post/mail-mail']);
 });

@@ -8,7 +8,7 @@ import { removeSchema } from '../../lib/queue/remove-schema.ts';
 import type { OperatorContext } from '../context.ts';
 import { childName, type Owner } from '../plan/input.ts';
 import { ApiError } from '../runtime/api-client.ts';
-import { collectionPath, KINDS, type KubeObject } from '../runtime/kinds.ts';
+import { collectionPath, KINDS, type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { MissingReference, type References } from './references.ts';
 import { asking, StoreAway } from './store-connections.ts';
 import { deleteStreams } from './streams.ts';
@@ -73,7 +73,7 @@ export async function deleteMail(
   await deleteMailClaim(context, owner, spec);
 }
 
-export async function deleteMailClaim(context: OperatorContext, owner: Owner, spec: MailServerSpec): Promise<void> {
+async function deleteMailClaim(context: OperatorContext, owner: Owner, spec: MailServerSpec): Promise<void> {
   if (spec.mailStorage?.size !== undefined)
     await context.client.delete(KINDS.claim, owner.namespace, childName(owner, 'mail'));
 }
@@ -111,4 +111,33 @@ export async function isToBeLeft(
 ): Promise<boolean> {
   if (now - new Date(deletionTimestamp).getTime() < GONE_LIMIT_MS) return false;
   return isGone(error) || (await isEnding(context, namespace));
+}
+
+/** True where nothing is left to wait for: the mail is deleted, or went with its stores. */
+export async function endMail(
+  context: OperatorContext,
+  mailServer: KubeObject,
+  owner: Owner,
+  spec: MailServerSpec,
+  readReferences: () => Promise<References>,
+): Promise<boolean> {
+  const { events, log, stores } = context;
+  const key = keyOf(mailServer);
+  try {
+    await deleteMail(context, owner, spec, await readReferences());
+    await events.record(owner, 'Normal', 'Deleted', 'streams, tables and mailboxes are deleted', 'Delete');
+    return true;
+  } catch (error) {
+    if (!(error instanceof StoreAway) && !(error instanceof MissingReference)) throw error;
+    // A connection that was open before would hide that its host is gone.
+    await stores.release(key);
+    if (await isToBeLeft(context, mailServer, error)) {
+      log.warning(`${key}: deletionPolicy is Delete, and the stores are gone: ${error.message}`);
+      await deleteMailClaim(context, owner, spec);
+      return true;
+    }
+    const note = `deletionPolicy is Delete, and the mail cannot be deleted: ${error.message}; set it to Retain to leave it`;
+    await events.record(owner, 'Warning', 'DeletionWaits', note, 'Delete');
+    return false;
+  }
 }

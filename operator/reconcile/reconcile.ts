@@ -16,7 +16,6 @@
  * Everything is asked for again in the next pass; nothing is remembered but what spares work.
  */
 import { type Checked, checkMailServer, type Problem, refusal } from '../../lib/mailserver/check.ts';
-import type { MailServerSpec } from '../../lib/mailserver/schema.ts';
 import type { MailServerStatus, ServiceStatus } from '../../lib/mailserver/status.ts';
 import { flushAll } from '../../lib/queue/flush-all.ts';
 import { seenDurability } from '../../lib/server/durability.ts';
@@ -35,15 +34,7 @@ import { type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
 import { type Findings, problemText } from './conditions.ts';
-import {
-  addFinalizer,
-  deleteMail,
-  deleteMailClaim,
-  endPods,
-  FINALIZER,
-  isToBeLeft,
-  removeFinalizer,
-} from './finalize.ts';
+import { addFinalizer, endMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
 import { fleetSecrets } from './fleet-secret.ts';
 import { flushMark } from './flush-mark.ts';
 import { tellPods } from './pod-news.ts';
@@ -472,34 +463,12 @@ export class Reconciler {
     const policy = (mailServer.spec as { deletionPolicy?: string } | undefined)?.deletionPolicy;
     if (policy === 'Delete' && spec !== undefined) {
       if (!(await endPods(this.#context, owner))) return SOON_MS;
-      if (!(await this.#deleteMail(mailServer, owner, spec))) return DELETION_RETRY_MS;
+      const references = () => this.#references.read(owner, spec);
+      if (!(await endMail(this.#context, mailServer, owner, spec, references))) return DELETION_RETRY_MS;
     }
     await removeFinalizer(this.#context, mailServer);
     await this.#forget(key);
     return undefined;
-  }
-
-  /** True where nothing is left to wait for: the mail is deleted, or went with its stores. */
-  async #deleteMail(mailServer: KubeObject, owner: Owner, spec: MailServerSpec): Promise<boolean> {
-    const { events, log, stores } = this.#context;
-    const key = keyOf(mailServer);
-    try {
-      await deleteMail(this.#context, owner, spec, await this.#references.read(owner, spec));
-      await events.record(owner, 'Normal', 'Deleted', 'streams, tables and mailboxes are deleted', 'Delete');
-      return true;
-    } catch (error) {
-      if (!(error instanceof StoreAway) && !(error instanceof MissingReference)) throw error;
-      // A connection that was open before would hide that its host is gone.
-      await stores.release(key);
-      if (await isToBeLeft(this.#context, mailServer, error)) {
-        log.warning(`${key}: deletionPolicy is Delete, and the stores are gone: ${error.message}`);
-        await deleteMailClaim(this.#context, owner, spec);
-        return true;
-      }
-      const note = `deletionPolicy is Delete, and the mail cannot be deleted: ${error.message}; set it to Retain to leave it`;
-      await events.record(owner, 'Warning', 'DeletionWaits', note, 'Delete');
-      return false;
-    }
   }
 }
 
