@@ -1,8 +1,8 @@
 /**
  * A copy of a collection that follows its changes: a list, then a watch from there. A watch that ends is begun again where it
  * stopped; one that breaks, after a pause that grows; one whose beginning the server has forgotten (410), with another list.
- * It ends with the signal alone, so that an API server that restarts is nothing but a pause; a collection that may be
- * forbidden, also with the refusal of its first list.
+ * It ends with the signal alone, so that an API server that restarts is nothing but a pause. A collection that may be
+ * forbidden counts as read while it is, and is asked for once a minute.
  *
  * Logs one warning when it loses the server, one line when it has it again.
  */
@@ -12,6 +12,8 @@ import { Backoff, pause } from './backoff.ts';
 import { type KubeObject, keyOf } from './kinds.ts';
 
 const PAGE = '500';
+/** How soon a right that was refused is asked for again: an API server that has just started may not know it yet. */
+const FORBIDDEN_MS = 60_000;
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
@@ -80,7 +82,11 @@ export class Informer<T extends KubeObject> {
         await this.#watch();
       } catch (error) {
         if (signal.aborted) return;
-        if (this.#isForbidden(error)) return this.#sync();
+        if (this.#isForbidden(error)) {
+          this.#sync();
+          await pause(FORBIDDEN_MS, signal);
+          continue;
+        }
         if (error instanceof ApiError && error.status === 410) this.#resourceVersion = '';
         else this.#complain(error);
         await pause(this.#backoff.next(), signal);
@@ -90,7 +96,7 @@ export class Informer<T extends KubeObject> {
 
   #isForbidden(error: unknown): boolean {
     const { mayBeForbidden = false } = this.#options;
-    return mayBeForbidden && !this.#synced && error instanceof ApiError && error.status === 403;
+    return mayBeForbidden && error instanceof ApiError && error.status === 403;
   }
 
   #sync(): void {
