@@ -518,7 +518,7 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     assert.equal(await replicas(), 6);
     await change({ services: null });
     await until('the end of autoscaling', async () => (await replicas()) === 1);
-    await holds('Ready');
+    await holds('Progressing', 'False');
   });
 
   test('a second MailServer on the same stores is refused', async () => {
