@@ -2,8 +2,10 @@
  * The operator: follows MailServers and what belongs to them, and while it holds the lease brings each to what its spec says.
  *
  * Side effects: all that is in operator/rbac.ts, and the streams and tables of MailServers. Logs what it changes, and each
- * reconcile that failed. Ends in order when `stop` is aborted: reconciles under way finish their step, the lease is
- * given back. Resolves to false where the lease was lost: whoever started it ends, and is started again.
+ * reconcile that failed. It stands for the lease, and works, when it has read everything that it follows: what it has not
+ * seen would look as if it were missing. Ends in order when `stop` is aborted: reconciles under way finish their step, the
+ * lease is given back. Resolves to false where the lease was lost, which ends every request to the API server: whoever
+ * started it ends, and is started again.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 import { listenHttp } from '../lib/server/http.ts';
@@ -13,6 +15,7 @@ import { Cluster } from './reconcile/cluster.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
 import { StoreConnections } from './reconcile/store-connections.ts';
 import { ApiClient, ApiError } from './runtime/api-client.ts';
+import { aborted } from './runtime/backoff.ts';
 import { EventRecorder } from './runtime/event-recorder.ts';
 import { KeyQueue } from './runtime/key-queue.ts';
 import { Leader } from './runtime/leader.ts';
@@ -36,13 +39,17 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
   const { settings, stop } = options;
   const log = options.log ?? createLog({ program: 'postfleet/operator', format: settings.logFormat });
   const ending = new AbortController();
-  const signal = AbortSignal.any([stop, ending.signal]);
   await using stack = new AsyncDisposableStack();
-  const client = new ApiClient(options.kubeConfig);
+  const leaseClient = new ApiClient(options.kubeConfig);
+  stack.defer(() => leaseClient.close());
+  const { namespace, identity } = settings;
+  const leader = new Leader({ client: leaseClient, namespace, identity, log, signal: stop });
+  const signal = AbortSignal.any([stop, ending.signal, leader.lost]);
+  const client = new ApiClient(options.kubeConfig, leader.lost);
   stack.defer(() => client.close());
   const metrics = createOperatorMetrics();
   const stores = stack.use(new StoreConnections());
-  const events = new EventRecorder({ client, identity: settings.identity, log });
+  const events = new EventRecorder({ client, identity, log });
   const queue = new KeyQueue({
     concurrency: CONCURRENCY,
     signal,
@@ -75,7 +82,6 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
       metrics.waiting.set(queue.length);
     }
   };
-  const leader = new Leader({ client, namespace: settings.namespace, identity: settings.identity, log, signal });
   stack.use(
     await listenHttp({
       listen: settings.listen,
@@ -94,6 +100,7 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
   /** Works from when it leads until it is told to end; false where it lost the lease. */
   async function lead(): Promise<boolean> {
     try {
+      await Promise.race([cluster.listed(), aborted(signal)]);
       if (settings.leaderElection) await leader.acquire();
     } catch (error) {
       if (signal.aborted) return true;
@@ -102,7 +109,7 @@ export async function runOperator(options: OperatorOptions): Promise<boolean> {
     metrics.leader.set(1);
     queue.start();
     if (settings.leaderElection) return leader.hold(() => queue.finished());
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await aborted(signal);
     return true;
   }
 }

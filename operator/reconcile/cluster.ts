@@ -5,7 +5,7 @@
 import type { V1Deployment, V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { Log } from '../../lib/util/log.ts';
 import { type Child, FLEET_LABEL, MANAGER } from '../plan/input.ts';
-import { type ApiClient, ApiError } from '../runtime/api-client.ts';
+import type { ApiClient } from '../runtime/api-client.ts';
 import { Informer } from '../runtime/informer.ts';
 import { collectionPath, KINDS, type Kind, type KubeObject } from '../runtime/kinds.ts';
 import { referencedNames } from './references.ts';
@@ -43,10 +43,12 @@ export class Cluster {
   readonly #pods: Followed[] = [];
   readonly #references: Followed[] = [];
   readonly #all: Followed[] = [];
-  #nodes: Followed | undefined;
+  /** Followed where the operator is allowed to see them. */
+  readonly #nodes: Followed;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.#nodes = this.#follow(KINDS.node, undefined, { mayBeForbidden: true, keep: nodeSketch }, () => []);
     for (const namespace of options.namespaces ?? [undefined]) this.#add(namespace);
   }
 
@@ -72,7 +74,9 @@ export class Cluster {
   #follow(
     kind: Kind,
     namespace: string | undefined,
-    how: Partial<Pick<ConstructorParameters<typeof Informer>[0], 'labelSelector' | 'metadataOnly' | 'keep'>>,
+    how: Partial<
+      Pick<ConstructorParameters<typeof Informer>[0], 'labelSelector' | 'metadataOnly' | 'mayBeForbidden' | 'keep'>
+    >,
     concerned: (object: KubeObject) => string[],
   ): Followed {
     const { client, log, signal, touched } = this.#options;
@@ -103,30 +107,16 @@ export class Cluster {
 
   /** Follows everything until the signal is aborted. */
   async run(): Promise<void> {
-    await Promise.all([this.#runNodes(), ...this.#all.map((informer) => informer.run())]);
-  }
-
-  /** Nodes are followed where the operator is allowed to see them. */
-  async #runNodes(): Promise<void> {
-    const { client, log, signal } = this.#options;
-    try {
-      await client.request('GET', collectionPath(KINDS.node), { query: { limit: '1' }, signal });
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 403) return;
-    }
-    this.#nodes = new Informer({
-      client,
-      log,
-      signal,
-      path: collectionPath(KINDS.node),
-      keep: nodeSketch,
-      changed: () => undefined,
-    });
-    await this.#nodes.run();
+    await Promise.all(this.#all.map((informer) => informer.run()));
   }
 
   get synced(): boolean {
     return this.#all.every((informer) => informer.synced);
+  }
+
+  /** Resolves when everything has been read once; never rejects. */
+  async listed(): Promise<void> {
+    await Promise.all(this.#all.map((informer) => informer.listed));
   }
 
   *mailServers(): Generator<KubeObject> {
@@ -178,7 +168,7 @@ export class Cluster {
 
   /** Addresses and networks of nodes and pods, as far as they are known. */
   networks(namespace: string): string[] {
-    const nodes = [...(this.#nodes?.values() ?? [])] as (KubeObject & V1Node)[];
+    const nodes = [...this.#nodes.values()] as (KubeObject & V1Node)[];
     const pods = this.#pods.flatMap((informer) => [...informer.values()]) as (KubeObject & V1Pod)[];
     const found = [
       ...nodes.flatMap(({ spec, status }) => [

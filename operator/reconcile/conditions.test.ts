@@ -33,6 +33,7 @@ const situations: readonly [situation: string, findings: Partial<Findings>, expe
   ['a service without a ready pod', { services: noPod, progress: 'becoming ready' }, '-P-CQ-'],
   ['a service that is scaled to nothing', { services: noPod.map((one) => ({ ...one, desired: 0 })) }, 'R--CQ-'],
   ['a Deployment that is stuck', { stuck: ['mail-smtpd'] }, 'R-DCQ-'],
+  ['others that wait for one that is stuck', { stuck: ['mail-smtpd'], progress: 'waiting: mail-qmgr' }, 'R-DCQ-'],
   ['an error in the spec', { problems: [{ severity: 'error', field: 'spec.mainCf', text: 'x' }] }, '--D-Q-'],
   ['a warning in the spec', { problems: [{ severity: 'warning', field: 'spec.mainCf', text: 'x' }] }, 'R--CQW'],
   ['a notice in the spec', { problems: [{ severity: 'notice', field: 'spec.mainCf', text: 'x' }] }, 'R--CQ-'],

@@ -55,10 +55,11 @@ function queueHealthy({ queue }: Findings): Verdict {
   return verdict(queue.well ? 'True' : 'False', queue.reason, queue.message);
 }
 
-function progressing({ paused, blocked, progress }: Findings): Verdict {
+function progressing({ paused, blocked, progress, stuck }: Findings): Verdict {
   if (paused)
     return verdict('False', 'Paused', 'the annotation postfleet.dev/paused keeps the operator from any change');
   if (blocked !== undefined) return verdict(blocked.degraded ? 'False' : 'True', blocked.reason, blocked.message);
+  if (stuck.length > 0) return verdict('False', 'Stuck', progress);
   return progress === '' ? verdict('False', 'Done') : verdict('True', 'RollingOut', progress);
 }
 
@@ -68,7 +69,7 @@ function degraded({ blocked, stuck, problems }: Findings): Verdict {
     return verdict(
       'True',
       'Stuck',
-      `these Deployments make no progress: ${stuck.join(', ')}; kubectl describe says why`,
+      `these Deployments make no progress: ${stuck.join(', ')}; kubectl describe says why. The others wait until that is mended`,
     );
   if (problems.some(({ severity }) => severity === 'error')) return verdict('True', 'ConfigInvalid', 'see ConfigValid');
   return verdict('False', 'AsPlanned');

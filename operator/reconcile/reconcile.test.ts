@@ -495,6 +495,32 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     assert.equal(events.items.filter(({ reason }) => reason === 'Flushed').length, 1);
   });
 
+  test('autoscaling that is turned on keeps the replicas until the autoscaler sets others', async () => {
+    const path = objectPath(KINDS.deployment, NAMESPACE, 'mail-smtpd');
+    const replicas = async (): Promise<number | undefined> =>
+      (await get<{ spec: { replicas?: number } }>(KINDS.deployment, 'mail-smtpd'))?.spec.replicas;
+    await change({ services: { smtpd: { replicas: 4 } } });
+    await until('four', async () => (await replicas()) === 4);
+    await change({ services: { smtpd: { replicas: null, autoscaling: { minReplicas: 3, maxReplicas: 12 } } } });
+    await until('the autoscaler', () => get(KINDS.autoscaler, 'mail-smtpd'));
+    await holds('Ready');
+    assert.equal(await replicas(), 4);
+    const scale = { spec: { replicas: 6 } };
+    await admin.request('PATCH', `${path}/scale`, {
+      query: { fieldManager: 'kube-controller-manager' },
+      contentType: 'application/merge-patch+json',
+      body: scale,
+    });
+    const hash = (await templates())['mail-smtpd'];
+    await change({ services: { smtpd: { resources: { requests: { cpu: '7m' } } } } });
+    await until('another template', async () => (await templates())['mail-smtpd'] !== hash);
+    await holds('Ready');
+    assert.equal(await replicas(), 6);
+    await change({ services: null });
+    await until('the end of autoscaling', async () => (await replicas()) === 1);
+    await holds('Progressing', 'False');
+  });
+
   test('a second MailServer on the same stores is refused', async () => {
     await create(collectionPath(KINDS.mailServer, NAMESPACE), resource('other'));
     const found = await until('the refusal', async () => {

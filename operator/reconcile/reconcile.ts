@@ -22,6 +22,7 @@ import { seenDurability } from '../../lib/server/durability.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import type { OperatorContext } from '../context.ts';
 import { configurationHash } from '../plan/config-map.ts';
+import { keepingReplicas } from '../plan/deployment.ts';
 import { contentHash } from '../plan/hash.ts';
 import { type Child, childName, type Owner, type PlanInput, rpcSecretName } from '../plan/input.ts';
 import { lastGood, lastGoodName, readLastGood } from '../plan/last-good.ts';
@@ -33,8 +34,9 @@ import { type KubeObject, keyOf } from '../runtime/kinds.ts';
 import { AcceptanceWatch, type AskPod } from './acceptance.ts';
 import { Applier } from './apply.ts';
 import { type Findings, problemText } from './conditions.ts';
-import { addFinalizer, deleteMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
+import { addFinalizer, endMail, endPods, FINALIZER, removeFinalizer } from './finalize.ts';
 import { fleetSecrets } from './fleet-secret.ts';
+import { flushMark } from './flush-mark.ts';
 import { tellPods } from './pod-news.ts';
 import { type QueueSeen, watchQueue } from './queue-watch.ts';
 import { MissingReference, ReferenceReader, type References } from './references.ts';
@@ -56,6 +58,8 @@ const SOON_MS = 2000;
 
 /** The same for what somebody has to cure; changes of what it names are told. */
 const BLOCKED_MS = 5000;
+/** The same for stores that are away while their mail is to be deleted. */
+const DELETION_RETRY_MS = 10_000;
 /** An object that is wrong, or rights that are missing: a podTemplate may ask for anything. */
 const REFUSALS = new Set([400, 403, 422]);
 
@@ -140,7 +144,7 @@ export class Reconciler {
     }
     await this.#report(pass, paused, before);
     const { resyncMs } = this.#context.settings;
-    if (pass.blocked !== undefined) return Math.min(BLOCKED_MS, resyncMs);
+    if (pass.blocked !== undefined || pass.stuck.length > 0) return Math.min(BLOCKED_MS, resyncMs);
     return pass.progress === '' ? resyncMs : Math.min(SOON_MS, resyncMs);
   }
 
@@ -194,7 +198,7 @@ export class Reconciler {
     const key = keyOf(mailServer);
     const nats = await this.#context.stores.nats(key, references.natsUrl, references.postgresUrl);
     const { shards, replicas, streamBytes } = spec.nats;
-    pass.streams = await asking(() => keepStreams(nats, { shards, replicas, maxBytes: streamBytes }));
+    pass.streams = await asking('NATS', () => keepStreams(nats, { shards, replicas, maxBytes: streamBytes }));
     pass.log = await seenDurability(spec.nats.monitorUrl ?? '');
     const input = this.#planInput(pass, checked, references, pass.streams);
     const wanted = plan(input);
@@ -250,11 +254,13 @@ export class Reconciler {
     const key = keyOf(pass.mailServer);
     const { natsUrl, postgresUrl } = references;
     const pool = await this.#context.stores.postgres(key, natsUrl, postgresUrl);
-    await asking(async () => {
+    const nats = await this.#context.stores.nats(key, natsUrl, postgresUrl);
+    const { shards } = spec.nats;
+    const sequences = await asking('NATS', () => incomingSequences(nats, shards));
+    await asking('Postgres', async () => {
       pass.problems.push(...(await this.#tables.load(key, postgresUrl, pool, spec, references.tables)));
-      const nats = await this.#context.stores.nats(key, natsUrl, postgresUrl);
-      pass.queue = await watchQueue(pool, spec.nats.shards, await incomingSequences(nats, spec.nats.shards));
-      const flush = pass.mailServer.metadata.annotations?.[ANNOTATIONS.flush] ?? '';
+      pass.queue = await watchQueue(pool, shards, sequences);
+      const flush = flushMark(pass.mailServer.metadata.annotations?.[ANNOTATIONS.flush] ?? '');
       if (flush === '' || flush === pass.flushed) return;
       const count = await flushAll(pool, this.#context.signal);
       pass.flushed = flush;
@@ -271,12 +277,17 @@ export class Reconciler {
   async #rollOut(pass: Pass, { processes }: Plan): Promise<void> {
     for (const { others } of processes) for (const child of others) await this.#applier.apply(child);
     const { namespace } = pass.owner;
-    const steps = processes.map(({ deployment, process }) => ({
-      deployment,
-      live: this.#context.cluster.deployment(namespace, deployment.metadata.name),
-      asPlanned: this.#applier.isAsPlanned(deployment),
-      worksQueue: process.services.some(({ daemon }) => daemon.kind === 'queue'),
-    }));
+    const steps = processes.map(({ deployment: planned, process }) => {
+      const live = this.#context.cluster.deployment(namespace, planned.metadata.name);
+      const deployment = keepingReplicas(planned, process, live);
+      const asPlanned = this.#applier.isAsPlanned(deployment);
+      return {
+        deployment,
+        live,
+        asPlanned,
+        worksQueue: process.services.some(({ daemon }) => daemon.kind === 'queue'),
+      };
+    });
     const decision = decide(steps, pass.queue?.owned ?? false);
     for (const deployment of decision.apply) await this.#roll(pass, deployment);
     pass.stuck = decision.stuck;
@@ -303,7 +314,7 @@ export class Reconciler {
     }
     if (acceptance.verdict === 'open' && pass.progress === '')
       pass.progress = `reading the configuration: ${acceptance.waiting.join(', ')}`;
-    if (pass.progress !== '') return false;
+    if (pass.progress !== '' || pass.stuck.length > 0) return false;
     await this.#applier.apply(lastGood(owner, mailServer.spec));
     return true;
   }
@@ -322,7 +333,7 @@ export class Reconciler {
 
   /** Children of an earlier spec, once everything that takes their place is there. */
   async #removeLeftovers(pass: Pass, wanted: Plan): Promise<void> {
-    if (pass.progress !== '') return;
+    if (pass.progress !== '' || pass.stuck.length > 0) return;
     const { namespace, name } = pass.owner;
     const kept = new Set(allChildren(wanted).map(({ kind, metadata }) => `${kind}/${metadata.name}`));
     for (const own of [lastGoodName(pass.owner), rpcSecretName(pass.owner), authoritySecretName(pass.owner)])
@@ -438,7 +449,7 @@ export class Reconciler {
               ...(problems.length === 0 ? {} : { problems: problems.slice(0, 50).map((one) => one.slice(0, 2048)) }),
             },
           }),
-      ...(pass.flushed === '' ? {} : { flushed: pass.flushed.slice(0, 256) }),
+      ...(pass.flushed === '' ? {} : { flushed: pass.flushed }),
       addresses: this.#addresses(pass),
     });
   }
@@ -452,21 +463,8 @@ export class Reconciler {
     const policy = (mailServer.spec as { deletionPolicy?: string } | undefined)?.deletionPolicy;
     if (policy === 'Delete' && spec !== undefined) {
       if (!(await endPods(this.#context, owner))) return SOON_MS;
-      try {
-        await deleteMail(this.#context, owner, spec, await this.#references.read(owner, spec));
-        await this.#context.events.record(
-          owner,
-          'Normal',
-          'Deleted',
-          'streams, tables and mailboxes are deleted',
-          'Delete',
-        );
-      } catch (error) {
-        if (!(error instanceof StoreAway) && !(error instanceof MissingReference)) throw error;
-        const note = `deletionPolicy is Delete, and the mail cannot be deleted: ${error.message}; set it to Retain to leave it`;
-        await this.#context.events.record(owner, 'Warning', 'DeletionWaits', note, 'Delete');
-        return 10_000;
-      }
+      const references = () => this.#references.read(owner, spec);
+      if (!(await endMail(this.#context, mailServer, owner, spec, references))) return DELETION_RETRY_MS;
     }
     await removeFinalizer(this.#context, mailServer);
     await this.#forget(key);

@@ -6,7 +6,8 @@
  * - `missing`: it is made at once; a fleet starts together.
  * - `right`: as planned, every replica updated and ready.
  * - `settling`: as planned, and its pods are not there yet; others wait for it.
- * - `stuck`: settling for longer than its progress deadline. It is reported, and nobody waits any more.
+ * - `stuck`: settling for longer than its progress deadline. What keeps it back would keep back the others, so none of them
+ *   is rolled until it is mended, but for those that have no pod left to lose.
  * - `scaled`: only the number of replicas differs; it is changed at once.
  * - `outdated`: its pods have to be made anew. One that is not ready goes first: the change may be what cures it.
  */
@@ -71,16 +72,19 @@ export function decide(steps: readonly Step[], queueIsWell: boolean): Decision {
     .map(({ step }) => step.deployment);
   const outdated = states.filter(({ state }) => state === 'outdated');
   const settling = named('settling');
-  const broken = outdated.find(({ step }) => !isSettled(step.live!));
+  const stuck = named('stuck');
+  const broken = outdated.find(
+    ({ step: { live } }) => !isSettled(live!) && (stuck.length === 0 || (live!.status?.availableReplicas ?? 0) === 0),
+  );
   const next =
     broken ??
-    (settling.length === 0 && atOnce.length === 0
+    (settling.length === 0 && stuck.length === 0 && atOnce.length === 0
       ? outdated.find(({ step }) => queueIsWell || step.worksQueue)
       : undefined);
   return {
     apply: next === undefined ? atOnce : [...atOnce, next.step.deployment],
     waiting: outdated.filter((one) => one !== next).map(({ name }) => name),
     settling,
-    stuck: named('stuck'),
+    stuck,
   };
 }

@@ -8,6 +8,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import pg from 'pg';
 import { readsIntegersAsNumbers } from '../../lib/queue/integers.ts';
 import { natsServers } from '../../lib/server/nats-servers.ts';
+import { FatalError, PanicError } from '../../lib/util/errors.ts';
 
 const TIMEOUT_MS = 5000;
 
@@ -42,17 +43,19 @@ export class StoreConnections implements AsyncDisposable {
     return entry;
   }
 
-  /** Throws StoreAway. */
+  /** Throws StoreAway; FatalError for an address that is none. */
   async nats(key: string, natsUrl: string, postgresUrl: string): Promise<NatsStore> {
     const entry = await this.#entry(key, natsUrl, postgresUrl);
     entry.nats ??= openNats(natsUrl);
     try {
-      const store = await entry.nats;
-      if (!store.connection.isClosed()) return store;
-      throw new Error('the connection is closed');
+      return await asking('NATS', async () => {
+        const store = await entry.nats!;
+        if (store.connection.isClosed()) throw new Error('the connection is closed');
+        return store;
+      });
     } catch (error) {
       entry.nats = undefined;
-      throw new StoreAway(`NATS: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw error;
     }
   }
 
@@ -107,13 +110,20 @@ function openPool(url: string): pg.Pool {
   return pool;
 }
 
-/** What pg rejects with when the server is not there becomes StoreAway; whatever else is wrong, too, with its reason. */
-export async function asking<T>(work: () => Promise<T>): Promise<T> {
+/** Mistakes of ours, and what already says what is wrong; an address that is none is somebody else's mistake. */
+function speaksForItself(error: unknown): boolean {
+  if (!(error instanceof Error) || (error as { code?: unknown }).code === 'ERR_INVALID_URL') return false;
+  const kinds = [StoreAway, FatalError, PanicError, TypeError, RangeError, ReferenceError, SyntaxError];
+  return kinds.some((kind) => error instanceof kind);
+}
+
+/** Whatever a store's client rejects with becomes StoreAway with the store's name and the reason. */
+export async function asking<T>(store: 'NATS' | 'Postgres', work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof StoreAway) throw error;
+    if (speaksForItself(error)) throw error;
     const { message, code } = error as { message?: string; code?: string };
-    throw new StoreAway(`Postgres: ${message || code || String(error)}`, { cause: error });
+    throw new StoreAway(`${store}: ${message || code || String(error)}`, { cause: error });
   }
 }

@@ -34,60 +34,61 @@ async function info(manager: JetStreamManager, name: string): Promise<StreamInfo
   }
 }
 
-/** Servers of the cluster as far as they can be seen: those that NATS tells its clients of, and the peers of a stream. */
-function serversSeen({ connection }: NatsStore, content: StreamInfo | undefined): number {
+/** Those that exist of a list of streams. */
+async function present(manager: JetStreamManager, names: readonly string[]): Promise<StreamInfo[]> {
+  const found = await Promise.all(names.map((name) => info(manager, name)));
+  return found.filter((one) => one !== undefined);
+}
+
+/** Servers of the cluster as far as they can be seen: those that NATS tells its clients of, and the peers of streams. */
+function serversSeen({ connection }: NatsStore, streams: readonly StreamInfo[]): number {
   const told = connection.info?.connect_urls?.length ?? 0;
-  const peers = content?.cluster === undefined ? 0 : 1 + (content.cluster.replicas?.length ?? 0);
-  return Math.max(1, told, peers);
+  const peers = streams.map(({ cluster }) => (cluster === undefined ? 0 : 1 + (cluster.replicas?.length ?? 0)));
+  return Math.max(1, told, ...peers);
 }
 
 /** Makes the streams, with as many copies as there are servers for. Throws FatalError for streams that are not ours. */
-async function make(manager: JetStreamManager, wanted: StreamsWanted, replicas: number): Promise<number> {
+async function make(manager: JetStreamManager, wanted: StreamsWanted, replicas: number): Promise<void> {
   const { shards, maxBytes } = wanted;
   try {
     await ensureStreams(manager, { shards, maxBytes, replicas });
-    return replicas;
   } catch (error) {
     if (replicas === 1 || wanted.replicas !== undefined) throw error;
     if (!(error instanceof JetStreamApiError) || !TOO_FEW_SERVERS.has(error.code)) throw error;
-    return make(manager, wanted, 1);
+    await make(manager, wanted, 1);
   }
-}
-
-async function addCopies(manager: JetStreamManager, name: string, replicas: number): Promise<void> {
-  const present = await info(manager, name);
-  if (present !== undefined && present.config.num_replicas < replicas)
-    await manager.streams.update(name, { num_replicas: replicas });
 }
 
 function streamNames(shards: number): string[] {
   const all = Array.from({ length: shards }, (_, shard) => [incomingStream(shard), deferredStream(shard)]);
-  return [CONTENT_STREAM, ...all.flat()];
+  return [CONTENT_STREAM, ...all.flat(), ...MAILDROP_STREAMS];
 }
 
-/** Makes and checks the streams; resolves to what there is. */
+const copies = ({ config }: StreamInfo): number => config.num_replicas;
+
+/**
+ * Makes and checks the streams; resolves to what there is. Every stream is looked at: an update may have ended half way, and
+ * mail is as safe as the stream with the fewest copies.
+ */
 export async function keepStreams(store: NatsStore, wanted: StreamsWanted): Promise<StreamsSeen> {
   const { manager } = store;
-  const content = await info(manager, CONTENT_STREAM);
-  if (content === undefined) {
-    const replicas = await make(manager, wanted, wanted.replicas ?? 3);
-    return { servers: serversSeen(store, await info(manager, CONTENT_STREAM)), replicas };
+  const names = streamNames(wanted.shards);
+  const before = await present(manager, names);
+  if (before.length === 0) {
+    await make(manager, wanted, wanted.replicas ?? 3);
+  } else {
+    const target = wanted.replicas ?? Math.max(...before.map(copies), serversSeen(store, before) >= 3 ? 3 : 1);
+    await ensureStreams(manager, { shards: wanted.shards, maxBytes: wanted.maxBytes, replicas: target });
+    for (const { config } of before)
+      if (config.num_replicas < target) await manager.streams.update(config.name, { num_replicas: target });
   }
-  const present = content.config.num_replicas;
-  const servers = serversSeen(store, content);
-  const target = Math.max(present, wanted.replicas ?? (servers >= 3 ? 3 : 1));
-  await ensureStreams(manager, { shards: wanted.shards, maxBytes: wanted.maxBytes, replicas: target });
-  if (target > present) {
-    for (const name of [...streamNames(wanted.shards), ...MAILDROP_STREAMS]) await addCopies(manager, name, target);
-  }
-  return { servers, replicas: target };
+  const streams = await present(manager, names);
+  return { servers: serversSeen(store, streams), replicas: Math.min(...streams.map(copies)) };
 }
 
 /** Deletes the streams and all mail in them. */
 export async function deleteStreams({ manager }: NatsStore, shards: number): Promise<void> {
-  for (const name of [...streamNames(shards), ...MAILDROP_STREAMS]) {
-    if ((await info(manager, name)) !== undefined) await manager.streams.delete(name);
-  }
+  for (const { config } of await present(manager, streamNames(shards))) await manager.streams.delete(config.name);
 }
 
 /** Last sequence of each incoming log by shard. */

@@ -1,6 +1,8 @@
 /**
  * Lookup tables of a MailServer: the sources that services read as files, and the rows in Postgres that indexed tables are.
  * Rows are written as postmap and postalias write them, so that a change of ten rows reaches every replica as ten rows.
+ * What was loaded is written down beside them in a table of the operator's own, so that it goes where they go: an operator
+ * that starts again rewrites nothing, and removes what went from the spec while it was down.
  */
 import type { Pool } from 'pg';
 import { CONFIG_DIRECTORY, type Problem } from '../../lib/mailserver/check.ts';
@@ -29,9 +31,41 @@ export function tableFiles(spec: MailServerSpec, texts: ReadonlyMap<string, stri
 /** Name of an indexed table in Postgres: the path of the source, as services ask for it. */
 const tableName = (name: string): string => `${CONFIG_DIRECTORY}/${name}`;
 
-/** Remembers what it has written, so that a table that did not change costs nothing. */
+interface Loaded {
+  readonly hash: string;
+  readonly problems: Problem[];
+}
+
+const MAKE_SOURCES =
+  'create table if not exists operator_lookup_source (name text primary key, hash text not null, problems jsonb not null)';
+
+/** What was loaded into a database, by the name of the table in the spec; one whose rows are gone has no hash. */
+async function readSources(pool: Pool): Promise<Map<string, Loaded>> {
+  await pool.query(MAKE_SOURCES);
+  const { rows } = await pool.query<Loaded & { name: string }>(
+    `select s.name, case when t.id is null then '' else s.hash end as hash, s.problems
+     from operator_lookup_source s left join lookup_table t on t.name = $1 || s.name`,
+    [tableName('')],
+  );
+  return new Map(rows.map(({ name, hash, problems }) => [name, { hash, problems }]));
+}
+
+async function writeSource(pool: Pool, name: string, { hash, problems }: Loaded): Promise<void> {
+  await pool.query(
+    `insert into operator_lookup_source (name, hash, problems) values ($1, $2, $3)
+     on conflict (name) do update set hash = excluded.hash, problems = excluded.problems`,
+    [name, hash, JSON.stringify(problems)],
+  );
+}
+
+/** Takes away what the operator has put beside the rows. */
+export async function removeSources(pool: Pool): Promise<void> {
+  await pool.query('drop table if exists operator_lookup_source');
+}
+
+/** Remembers what is written, so that a table that did not change costs nothing. */
 export class TableLoader {
-  readonly #loaded = new Map<string, Map<string, { hash: string; problems: Problem[] }>>();
+  readonly #loaded = new Map<string, Map<string, Loaded>>();
 
   /**
    * Writes the tables that changed. `key` names the MailServer, `stores` its database. Resolves to what is wrong in the
@@ -45,7 +79,7 @@ export class TableLoader {
     texts: ReadonlyMap<string, string>,
   ): Promise<Problem[]> {
     const id = `${key} ${stores}`;
-    const loaded = this.#loaded.get(id) ?? new Map<string, { hash: string; problems: Problem[] }>();
+    const loaded = this.#loaded.get(id) ?? (await readSources(pool));
     this.forget(key);
     this.#loaded.set(id, loaded);
     const problems: Problem[] = [];
@@ -53,14 +87,15 @@ export class TableLoader {
     for (const [name, { format }] of wanted) {
       const text = texts.get(name) ?? '';
       const hash = contentHash([format, text]);
-      const done = loaded.get(name);
-      const found = done?.hash === hash ? done.problems : await write(pool, name, format, text);
-      loaded.set(name, { hash, problems: found });
-      problems.push(...found);
+      const known = loaded.get(name);
+      const done = known?.hash === hash ? known : await load(pool, name, format, text);
+      loaded.set(name, done);
+      problems.push(...done.problems);
     }
     const names = new Set(wanted.map(([name]) => name));
     for (const name of [...loaded.keys()].filter((one) => !names.has(one))) {
       await pool.query('delete from lookup_table where name = $1', [tableName(name)]);
+      await pool.query('delete from operator_lookup_source where name = $1', [name]);
       loaded.delete(name);
     }
     return problems;
@@ -72,6 +107,14 @@ export class TableLoader {
 }
 
 const MAXIMUM_PROBLEMS = 10;
+
+/** It is written down first that the table is there, so that none is left behind, and last what it holds. */
+async function load(pool: Pool, name: string, format: 'postmap' | 'aliases' | 'file', text: string): Promise<Loaded> {
+  await writeSource(pool, name, { hash: '', problems: [] });
+  const loaded = { hash: contentHash([format, text]), problems: await write(pool, name, format, text) };
+  await writeSource(pool, name, loaded);
+  return loaded;
+}
 
 async function write(
   pool: Pool,

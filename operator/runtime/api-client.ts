@@ -54,18 +54,21 @@ export interface WatchEvent {
 
 export class ApiClient {
   readonly #config: KubeConfig;
+  readonly #signal: AbortSignal | undefined;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
   /** Requests that change something, but for the lease; a reconcile of what is as it should be sends none. */
   writes = 0;
 
-  constructor(config: KubeConfig) {
+  /** No request outlives the abort of the signal, and none begins after it. */
+  constructor(config: KubeConfig, signal?: AbortSignal) {
     this.#config = config;
+    this.#signal = signal;
   }
 
   async #options(
     method: string,
     path: string,
-    { query, contentType, accept, signal }: RequestParts,
+    { query, contentType, accept, signal = this.#signal }: RequestParts,
   ): Promise<[URL, RequestOptions]> {
     const server = this.#config.getCurrentCluster()?.server ?? '';
     const url = new URL(server.replace(/\/$/, '') + path);

@@ -1,7 +1,8 @@
 /**
  * A copy of a collection that follows its changes: a list, then a watch from there. A watch that ends is begun again where it
  * stopped; one that breaks, after a pause that grows; one whose beginning the server has forgotten (410), with another list.
- * It ends with the signal alone, so that an API server that restarts is nothing but a pause.
+ * It ends with the signal alone, so that an API server that restarts is nothing but a pause. A collection that may be
+ * forbidden counts as read while it is, and is asked for once a minute.
  *
  * Logs one warning when it loses the server, one line when it has it again.
  */
@@ -11,6 +12,8 @@ import { Backoff, pause } from './backoff.ts';
 import { type KubeObject, keyOf } from './kinds.ts';
 
 const PAGE = '500';
+/** How soon a right that was refused is asked for again: an API server that has just started may not know it yet. */
+const FORBIDDEN_MS = 60_000;
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
@@ -21,6 +24,8 @@ export interface InformerOptions<T extends KubeObject> {
   readonly labelSelector?: string;
   /** Only names, labels and annotations travel. */
   readonly metadataOnly?: boolean;
+  /** One that we may not see counts as empty. */
+  readonly mayBeForbidden?: boolean;
   /** What is kept of an object. */
   readonly keep?: (object: KubeObject) => T;
   /** Called for each object that came, changed (with its predecessor) or went. */
@@ -42,6 +47,7 @@ export class Informer<T extends KubeObject> {
   readonly #backoff: Backoff;
   #resourceVersion = '';
   #synced = false;
+  readonly #firstList = Promise.withResolvers<void>();
   #troubled = false;
 
   constructor(options: InformerOptions<T>) {
@@ -52,6 +58,11 @@ export class Informer<T extends KubeObject> {
   /** Whether the whole collection has been read once. */
   get synced(): boolean {
     return this.#synced;
+  }
+
+  /** Resolves when the whole collection has been read once; never rejects. */
+  get listed(): Promise<void> {
+    return this.#firstList.promise;
   }
 
   get(namespace: string, name: string): T | undefined {
@@ -71,11 +82,26 @@ export class Informer<T extends KubeObject> {
         await this.#watch();
       } catch (error) {
         if (signal.aborted) return;
+        if (this.#isForbidden(error)) {
+          this.#sync();
+          await pause(FORBIDDEN_MS, signal);
+          continue;
+        }
         if (error instanceof ApiError && error.status === 410) this.#resourceVersion = '';
         else this.#complain(error);
         await pause(this.#backoff.next(), signal);
       }
     }
+  }
+
+  #isForbidden(error: unknown): boolean {
+    const { mayBeForbidden = false } = this.#options;
+    return mayBeForbidden && error instanceof ApiError && error.status === 403;
+  }
+
+  #sync(): void {
+    this.#synced = true;
+    this.#firstList.resolve();
   }
 
   #complain(error: unknown): void {
@@ -114,7 +140,7 @@ export class Informer<T extends KubeObject> {
     this.#resourceVersion = page.metadata.resourceVersion;
     for (const [key, old] of this.#objects) if (!found.has(key)) this.#remove(key, old);
     for (const [key, object] of found) this.#put(key, object);
-    this.#synced = true;
+    this.#sync();
     this.#well();
   }
 

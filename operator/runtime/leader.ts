@@ -3,11 +3,12 @@
  * not seen a renewal for the duration of the lease, by its own clock, so clocks need not agree. Given back at the end, so
  * that the next one need not wait.
  *
- * A holder that could not renew for RENEW_LIMIT stops being one, before anybody else can begin.
+ * A holder that has not renewed for RENEW_LIMIT stops being one, before anybody else can begin: `lost` is aborted, whatever
+ * its requests are waiting for. The time counts from when the last renewal was sent, which is before anybody saw it.
  */
 import type { Log } from '../../lib/util/log.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
-import { pause } from './backoff.ts';
+import { aborted, pause } from './backoff.ts';
 import { collectionPath, KINDS, type KubeObject, objectPath } from './kinds.ts';
 
 export const LEASE_NAME = 'postfleet-operator';
@@ -23,6 +24,7 @@ export interface LeaderOptions {
   readonly signal: AbortSignal;
   /** Milliseconds; for tests. */
   readonly leaseMs?: number;
+  readonly renewLimitMs?: number;
   readonly retryMs?: number;
 }
 
@@ -46,21 +48,18 @@ export class Leader {
   /** When the lease was last seen to change, on this process's clock. */
   #seenVersion = '';
   #seenAt = 0;
-  #renewedAt = 0;
   #leading = false;
+  readonly #lost = new AbortController();
+  #limit: NodeJS.Timeout | undefined;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
     this.#path = objectPath(KINDS.lease, options.namespace, LEASE_NAME);
   }
 
-  get leading(): boolean {
-    return this.#leading;
-  }
-
-  /** Whether renewals go on, as long as it leads. */
-  get healthy(): boolean {
-    return !this.#leading || performance.now() - this.#renewedAt < RENEW_LIMIT_MS + 5000;
+  /** Aborted when it no longer leads; from then on nothing may be changed. Not by a lease that was given back. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
   }
 
   /** Resolves when this process holds the lease; rejects when the signal is aborted. */
@@ -70,9 +69,8 @@ export class Leader {
     for (;;) {
       signal.throwIfAborted();
       try {
-        if (await this.#try()) {
+        if (await this.#try(AbortSignal.timeout(this.#renewLimit))) {
           this.#leading = true;
-          this.#renewedAt = performance.now();
           log.info(`${identity} leads`);
           return;
         }
@@ -86,36 +84,58 @@ export class Leader {
     }
   }
 
-  /** Renews until the signal is aborted, then gives the lease back when `done` resolves; false where it was lost. */
+  /**
+   * Renews until the signal is aborted, then gives the lease back when `done` resolves, or leaves it where that takes longer
+   * than it holds. False where it was lost.
+   */
   async hold(done: () => Promise<void> = async () => undefined): Promise<boolean> {
     const { signal, log, retryMs = RETRY_MS } = this.#options;
-    while (!signal.aborted) {
-      await pause(retryMs, signal);
-      if (signal.aborted) break;
+    using stack = new DisposableStack();
+    stack.defer(() => clearTimeout(this.#limit));
+    const ending = AbortSignal.any([signal, this.lost]);
+    let trouble = 'no answer';
+    while (!ending.aborted) {
+      await pause(retryMs, ending);
+      if (ending.aborted) break;
       try {
-        if (!(await this.#try())) {
-          this.#leading = false;
-          log.warning('another operator has taken the lease');
-          return false;
-        }
-        this.#renewedAt = performance.now();
-      } catch (error) {
-        if (performance.now() - this.#renewedAt < RENEW_LIMIT_MS) continue;
-        this.#leading = false;
-        log.warning(`the lease could not be renewed: ${error instanceof Error ? error.message : String(error)}`);
+        if (await this.#try(this.lost)) continue;
+        log.warning('another operator has taken the lease');
+        this.#lose();
         return false;
+      } catch (error) {
+        if (!this.lost.aborted) trouble = error instanceof Error ? error.message : String(error);
       }
     }
-    await done();
-    await this.#release();
+    if (this.lost.aborted) {
+      log.warning(`the lease could not be renewed: ${trouble}`);
+      return false;
+    }
+    await Promise.race([done(), aborted(this.lost)]);
+    if (this.lost.aborted) log.warning('work goes on for longer than the lease holds; it is left to expire');
+    else await this.#release();
     return true;
   }
 
+  get #renewLimit(): number {
+    return this.#options.renewLimitMs ?? RENEW_LIMIT_MS;
+  }
+
+  #lose(): void {
+    this.#leading = false;
+    this.#lost.abort();
+  }
+
+  /** The lease is held by what was sent at `sentAt`. */
+  #renewed(sentAt: number): void {
+    clearTimeout(this.#limit);
+    this.#limit = setTimeout(() => this.#lose(), Math.max(0, sentAt + this.#renewLimit - performance.now()));
+  }
+
   /** Takes or renews the lease; false where another holds it. */
-  async #try(): Promise<boolean> {
-    const { client, identity, leaseMs = LEASE_SECONDS * 1000 } = this.#options;
-    const lease = await client.get<Lease>(KINDS.lease, this.#options.namespace, LEASE_NAME);
-    if (lease === undefined) return this.#write(undefined);
+  async #try(deadline: AbortSignal): Promise<boolean> {
+    const { identity, leaseMs = LEASE_SECONDS * 1000 } = this.#options;
+    const lease = await this.#read(deadline);
+    if (lease === undefined) return this.#write(undefined, deadline);
     this.#lease = lease;
     const version = lease.metadata.resourceVersion ?? '';
     if (version !== this.#seenVersion) {
@@ -124,10 +144,19 @@ export class Leader {
     }
     const holder = lease.spec?.holderIdentity ?? '';
     const expired = performance.now() - this.#seenAt > leaseMs;
-    return holder === identity || holder === '' || expired ? this.#write(lease) : false;
+    return holder === identity || holder === '' || expired ? this.#write(lease, deadline) : false;
   }
 
-  async #write(old: Lease | undefined): Promise<boolean> {
+  async #read(signal: AbortSignal): Promise<Lease | undefined> {
+    try {
+      return await this.#options.client.request<Lease>('GET', this.#path, { signal });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async #write(old: Lease | undefined, signal: AbortSignal): Promise<boolean> {
     const { client, namespace, identity, leaseMs = LEASE_SECONDS * 1000 } = this.#options;
     const now = microTime();
     const mine = old?.spec?.holderIdentity === identity;
@@ -139,12 +168,14 @@ export class Leader {
       leaseTransitions: (old?.spec?.leaseTransitions ?? 0) + (mine || old === undefined ? 0 : 1),
     };
     const body = { ...KINDS.lease, metadata: { ...(old?.metadata ?? { name: LEASE_NAME, namespace }) }, spec };
+    const sentAt = performance.now();
     try {
-      const contentType = 'application/json';
+      const parts = { body, contentType: 'application/json', signal };
       this.#lease =
         old === undefined
-          ? await client.request<Lease>('POST', collectionPath(KINDS.lease, namespace), { body, contentType })
-          : await client.request<Lease>('PUT', this.#path, { body, contentType });
+          ? await client.request<Lease>('POST', collectionPath(KINDS.lease, namespace), parts)
+          : await client.request<Lease>('PUT', this.#path, parts);
+      this.#renewed(sentAt);
       this.#seenVersion = this.#lease.metadata.resourceVersion ?? '';
       this.#seenAt = performance.now();
       return true;
@@ -161,7 +192,8 @@ export class Leader {
     this.#leading = false;
     const spec = { ...this.#lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() };
     try {
-      await client.request('PUT', this.#path, { body: { ...this.#lease, spec }, contentType: 'application/json' });
+      const parts = { body: { ...this.#lease, spec }, contentType: 'application/json', signal: this.lost };
+      await client.request('PUT', this.#path, parts);
       log.info(`${identity} has given the lease back`);
     } catch (error) {
       log.warning(`the lease could not be given back: ${error instanceof Error ? error.message : String(error)}`);
