@@ -330,6 +330,25 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     await holds('Ready');
   });
 
+  test('what becomes an open relay when a node joins runs on with loopback alone in mynetworks', async () => {
+    const node = '198.51.100.7';
+    await change({ mainCf: { mynetworks: `${node}/32` }, ingress: { type: 'NodePort', trafficPolicy: 'Cluster' } });
+    await until('the network', async () => (await config())['main.cf']?.includes(`mynetworks = ${node}/32`));
+    await holds('Ready');
+    await create('/api/v1/nodes', { metadata: { name: 'joined' } });
+    await admin.request('PATCH', '/api/v1/nodes/joined/status', {
+      body: { status: { addresses: [{ type: 'InternalIP', address: node }] } },
+      contentType: 'application/merge-patch+json',
+    });
+    const { message } = await holds('ConfigValid', 'False');
+    assert.match(message, /open relay: 198\.51\.100\.7\/32 holds 198\.51\.100\.7/);
+    await until('a closed relay', async () => (await config())['main.cf']?.includes('mynetworks = 127.0.0.0/8'));
+    await admin.request('DELETE', '/api/v1/nodes/joined');
+    await until('the network again', async () => (await config())['main.cf']?.includes(`mynetworks = ${node}/32`));
+    await change({ mainCf: { mynetworks: null }, ingress: null });
+    await holds('Ready');
+  });
+
   test('a changed row of a table is a changed row in Postgres', async () => {
     const before = await templates();
     await change({
