@@ -349,6 +349,21 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     await holds('Ready');
   });
 
+  test('another Secret of the stores makes every pod anew', async () => {
+    const before = await templates();
+    const data = (url: string) => ({ data: { uri: Buffer.from(url).toString('base64') } });
+    await admin.mergePatch(KINDS.secret, NAMESPACE, 'database', data(`${database.url}?application_name=other`));
+    const changed = async (): Promise<boolean> => {
+      const after = await templates();
+      return Object.entries(before).every(([name, hash]) => after[name] !== hash);
+    };
+    await until('other pods', changed);
+    await holds('Ready');
+    await admin.mergePatch(KINDS.secret, NAMESPACE, 'database', data(database.url));
+    await until('the pods as before', async () => JSON.stringify(await templates()) === JSON.stringify(before));
+    await holds('Ready');
+  });
+
   test('a changed row of a table is a changed row in Postgres', async () => {
     const before = await templates();
     await change({
