@@ -3,7 +3,7 @@
  * restrictions without their argument, network patterns in mynetworks that cannot be read. smtpd says so when it gets there,
  * with 451 4.3.5 for the client (postconf(5)); a check of the configuration says it before. Pure.
  */
-import { restrictionName, restrictionNames } from '../smtp/restriction-names.ts';
+import { restrictionName, restrictionNames, restrictionWords } from '../smtp/restriction-names.ts';
 import { parseCidr } from '../util/ip-address.ts';
 import { splitOutsideBraces } from '../util/split.ts';
 import type { Configuration } from './settings.ts';
@@ -40,9 +40,7 @@ function restrictionProblems(configuration: Configuration): string[] {
 }
 
 function listProblems(configuration: Configuration, parameter: string): string[] {
-  const words = splitOutsideBraces(configuration.text(parameter)).map((word) =>
-    word.startsWith('{') ? word.slice(1, -1).trim() : word,
-  );
+  const words = restrictionWords(configuration.text(parameter));
   const classes = new Set(configuration.list('smtpd_restriction_classes'));
   const problems: string[] = [];
   for (let at = 0; at < words.length; at++) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkMailServer, type Problem } from './check.ts';
+import { trustingLoopback } from './relay-problems.ts';
 
 const GOOD = {
   mainCf: { myhostname: 'mail.example.test', mydestination: '' },
@@ -388,4 +389,208 @@ test('a setting of one entry keeps the columns of the built-in one', () => {
     CLUSTER,
   );
   assert.match(checked!.masterCf, /^smtp inet n - n - - smtpd -o \{ smtpd_banner = hello \$myhostname \}$/m);
+});
+
+const BEHIND_NODES = { type: 'LoadBalancer', trafficPolicy: 'Cluster' };
+const PODS = '127.0.0.0/8 10.0.0.0/8';
+const entry = (service: string, options: object): object => ({
+  masterCf: [{ service, type: 'inet', command: 'smtpd', options }],
+});
+
+/** The open relays that a check finds, by field. */
+const relays = (spec: object): string[] =>
+  problems(spec).flatMap((line) => /^error (.*): open relay: /.exec(line)?.[1] ?? []);
+
+const MAIN = 'spec.mainCf.mynetworks';
+const SMTP = 'spec.masterCf[0] (smtp/inet)';
+const SUBMISSION = 'spec.masterCf[0] (submission/inet)';
+
+for (const trafficPolicy of ['Local', 'Cluster']) {
+  for (const proxyProtocol of [false, true]) {
+    for (const [ofMain, mainNetworks] of Object.entries({
+      loopback: undefined,
+      pods: PODS,
+      strangers: '192.0.2.128/25',
+    })) {
+      for (const [ofEntry, entryNetworks] of Object.entries({
+        nothing: undefined,
+        pods: PODS,
+        strangers: '192.0.2.128/25',
+      })) {
+        const inForce = entryNetworks ?? mainNetworks;
+        const open = trafficPolicy === 'Cluster' && !proxyProtocol && inForce === PODS;
+        const how = `${trafficPolicy}, PROXY protocol ${proxyProtocol ? 'on' : 'off'}, mynetworks of main.cf ${ofMain}, of the entry ${ofEntry}`;
+        test(`${how}: ${open ? 'an open relay' : 'safe'}`, () => {
+          const spec = {
+            ...main(mainNetworks === undefined ? {} : { mynetworks: mainNetworks }),
+            ...entry('smtp', entryNetworks === undefined ? {} : { mynetworks: entryNetworks }),
+            ingress: { type: 'NodePort', trafficPolicy, proxyProtocol },
+          };
+          assert.deepEqual(relays(spec), open ? [entryNetworks === undefined ? MAIN : SMTP] : []);
+        });
+      }
+    }
+  }
+}
+
+const relayCases: readonly [situation: string, spec: object, open: readonly string[]][] = [
+  [
+    'submission trusts pods, smtp does not',
+    { ...entry('submission', { mynetworks: PODS }), ingress: BEHIND_NODES },
+    [SUBMISSION],
+  ],
+  [
+    'an argument of the entry trusts pods',
+    {
+      masterCf: [{ service: 'smtp', type: 'inet', args: ['-o', `mynetworks=${PODS}`] }],
+      ingress: BEHIND_NODES,
+    },
+    [SMTP],
+  ],
+  [
+    'an entry that trusts pods, to which no port of the Service leads',
+    {
+      ...entry('10025', { mynetworks: PODS }),
+      ingress: { ...BEHIND_NODES, ports: [{ service: 'smtp', port: 25 }] },
+    },
+    [],
+  ],
+  [
+    'an entry that trusts pods, to which a port leads by number',
+    {
+      ...entry('smtp', { mynetworks: PODS }),
+      ingress: { ...BEHIND_NODES, ports: [{ service: '25', port: 25 }] },
+    },
+    [SMTP],
+  ],
+  [
+    'the PROXY protocol switched off by an entry',
+    {
+      ...main({ mynetworks: PODS }),
+      ...entry('smtp', { smtpd_upstream_proxy_protocol: '' }),
+      ingress: { ...BEHIND_NODES, proxyProtocol: true },
+    },
+    [MAIN],
+  ],
+  [
+    'the PROXY protocol switched off by main.cf',
+    {
+      ...main({ mynetworks: PODS, smtpd_upstream_proxy_protocol: '' }),
+      ingress: { ...BEHIND_NODES, proxyProtocol: true },
+    },
+    [MAIN],
+  ],
+  [
+    'the PROXY protocol switched on by the only entry',
+    {
+      ...main({ mynetworks: PODS }),
+      ...entry('smtp', { smtpd_upstream_proxy_protocol: 'haproxy' }),
+      ingress: BEHIND_NODES,
+    },
+    [],
+  ],
+  [
+    'the PROXY protocol switched on by one of two entries',
+    {
+      ...main({ mynetworks: PODS }),
+      ...entry('submission', { smtpd_upstream_proxy_protocol: 'haproxy' }),
+      ingress: BEHIND_NODES,
+    },
+    [MAIN],
+  ],
+];
+for (const [situation, spec, open] of relayCases) {
+  test(`${situation}: ${open.length > 0 ? 'an open relay' : 'safe'}`, () => assert.deepEqual(relays(spec), open));
+}
+
+const lists: readonly [situation: string, open: boolean, settings: object][] = [
+  [
+    'no permission for mynetworks',
+    false,
+    { smtpd_relay_restrictions: 'permit_sasl_authenticated reject_unauth_destination' },
+  ],
+  ['the permission in capitals', true, { smtpd_relay_restrictions: 'PERMIT_MYNETWORKS, reject_unauth_destination' }],
+  ['the permission in braces', true, { smtpd_relay_restrictions: '{ permit_mynetworks } reject_unauth_destination' }],
+  ['the permission misspelt', true, { smtpd_relay_restrictions: 'permit_mynetwork reject_unauth_destination' }],
+  [
+    'the permission behind warn_if_reject',
+    true,
+    { smtpd_relay_restrictions: 'warn_if_reject permit_mynetworks, reject_unauth_destination' },
+  ],
+  [
+    'the permission by another parameter',
+    true,
+    { own_clients: 'permit_mynetworks', smtpd_relay_restrictions: '$own_clients reject_unauth_destination' },
+  ],
+  [
+    'the permission in a class',
+    true,
+    {
+      smtpd_restriction_classes: 'outer, inner',
+      outer: 'permit_sasl_authenticated { inner }',
+      inner: 'permit_mynetworks outer',
+      smtpd_relay_restrictions: 'outer reject_unauth_destination',
+    },
+  ],
+  [
+    'the permission in a class that no list names',
+    false,
+    {
+      smtpd_restriction_classes: 'unused',
+      unused: 'permit_mynetworks',
+      smtpd_relay_restrictions: 'reject_unauth_destination',
+    },
+  ],
+  [
+    'the permission as the answer of a table in the list',
+    true,
+    { smtpd_relay_restrictions: 'check_client_access static:permit_mynetworks, reject_unauth_destination' },
+  ],
+  [
+    'the permission as the answer of a table of the resource, through a class',
+    true,
+    {
+      smtpd_restriction_classes: 'trusted',
+      trusted: 'permit_mynetworks',
+      smtpd_relay_restrictions: 'check_sender_access hash:/etc/postfix/senders, reject_unauth_destination',
+    },
+  ],
+  [
+    'the permission in a list that only decides about clients',
+    false,
+    { smtpd_client_restrictions: 'permit_mynetworks reject', smtpd_relay_restrictions: 'reject_unauth_destination' },
+  ],
+];
+for (const [situation, open, settings] of lists) {
+  for (const where of ['main.cf', 'the entry']) {
+    test(`${situation}, in ${where}: ${open ? 'an open relay' : 'safe'}`, () => {
+      const tables = { senders: { inline: 'example.test trusted\n' } };
+      const spec =
+        where === 'main.cf'
+          ? main({ mynetworks: PODS, ...settings })
+          : { ...main({ mynetworks: PODS }), ...entry('smtp', settings) };
+      assert.deepEqual(relays({ ...spec, tables, ingress: BEHIND_NODES }), open ? [MAIN] : []);
+    });
+  }
+}
+
+test('a spec of which nodes have made an open relay is safe with loopback alone in mynetworks', () => {
+  const spec = {
+    ...GOOD,
+    ...main({ mynetworks: PODS }),
+    masterCf: [
+      { service: 'smtp', type: 'inet', args: ['-o', `mynetworks=${PODS}`] },
+      {
+        service: 'submission',
+        type: 'inet',
+        command: 'smtpd',
+        options: { mynetworks: PODS, smtpd_tls_auth_only: 'yes' },
+      },
+    ],
+    ingress: BEHIND_NODES,
+  };
+  assert.equal(checkMailServer(resource(spec), CLUSTER).checked, undefined);
+  const { checked, problems: found } = checkMailServer(resource(trustingLoopback(spec) as object), CLUSTER);
+  assert.deepEqual(found, []);
+  assert.match(checked!.masterCf, /submission inet .* smtpd -o smtpd_tls_auth_only=yes$/m);
 });

@@ -10,11 +10,10 @@ import type { MasterEntry } from '../config/master-cf.ts';
 import { Configuration } from '../config/settings.ts';
 import { sourceWarnings } from '../tables/source-check.ts';
 import { FatalError } from '../util/errors.ts';
-import { COMMA_OR_BLANK, splitOutsideBraces } from '../util/split.ts';
-import { type Fleet, type FleetProblem, fleetProcesses, fleetServices, portOf } from './fleet.ts';
+import { type Fleet, type FleetProblem, fleetProcesses, fleetServices } from './fleet.ts';
 import { type MainLine, mainLines } from './main-cf.ts';
 import { type MasterLine, masterLines } from './master-cf.ts';
-import { openRelay } from './open-relay.ts';
+import { leadsTo, relayProblems } from './relay-problems.ts';
 import { API_VERSION, KIND, type MailServerSpec, mailServerSchema } from './schema.ts';
 import { expectedFormat, tablesIn } from './table-use.ts';
 
@@ -52,9 +51,6 @@ export interface CheckResult {
   readonly checked: Checked | undefined;
 }
 
-/** What a cluster usually has, for a check without one. */
-const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
-
 export function checkMailServer(resource: Resource, options: CheckOptions = {}): CheckResult {
   const { spec, problems } = readSpec(resource);
   if (spec === undefined) return { problems, checked: undefined };
@@ -87,7 +83,7 @@ function checkFleet(
     ...wrongPlaces,
     ...tableProblems(spec, configuration),
     ...ingressProblems(spec, configuration),
-    ...relayProblems(spec, configuration, options),
+    ...relayProblems(spec, configuration, (entry) => place.entry(entry), options.clusterNetworks),
     ...storageProblems(spec, configuration),
   ];
   const fleet = { services, processes };
@@ -276,67 +272,12 @@ function expanded(configuration: Configuration, value: string): string {
 function ingressProblems(spec: MailServerSpec, configuration: Configuration): Problem[] {
   const entries = configuration.master.filter(({ type }) => type === 'inet').map(({ name }) => name);
   return (spec.ingress.ports ?? [])
-    .filter(
-      ({ service }) =>
-        !entries.some((name) => name === service || (portOf(name) !== undefined && portOf(name) === portOf(service))),
-    )
+    .filter(({ service }) => !entries.some((name) => leadsTo(service, name)))
     .map(({ service, port }) => ({
       severity: 'error',
       field: `spec.ingress.ports[port=${port}].service`,
       text: `"${service}": master.cf has no such inet entry; expected one of ${entries.join(', ')}`,
     }));
-}
-
-const RELAY_PARAMETERS = ['smtpd_relay_restrictions', 'smtpd_recipient_restrictions'] as const;
-
-/** Does smtpd of any inet entry let clients in mynetworks relay? */
-function permitsMynetworks(configuration: Configuration): boolean {
-  return configuration.master
-    .filter(({ type, command }) => type === 'inet' && command === 'smtpd')
-    .some((entry) => {
-      const settings = configuration.ofEntry(entry);
-      const lists = RELAY_PARAMETERS.flatMap((name) => splitOutsideBraces(settings.text(name), COMMA_OR_BLANK));
-      return lists.includes('permit_mynetworks');
-    });
-}
-
-function relayProblems(spec: MailServerSpec, configuration: Configuration, options: CheckOptions): Problem[] {
-  const { type, trafficPolicy, proxyProtocol } = spec.ingress;
-  const relay = openRelay({
-    type,
-    trafficPolicy,
-    proxyProtocol: proxyProtocol || configuration.text('smtpd_upstream_proxy_protocol') !== '',
-    mynetworks: configuration.text('mynetworks'),
-    permitsMynetworks: permitsMynetworks(configuration),
-    clusterNetworks: options.clusterNetworks ?? PRIVATE_NETWORKS,
-  });
-  if (relay.verdict === 'safe') return [];
-  const field = 'spec.mainCf.mynetworks';
-  const why = 'with spec.ingress.trafficPolicy Cluster and no PROXY protocol every client has the address of a node';
-  const remedy = 'set trafficPolicy to Local, or proxyProtocol to true, or take it out of mynetworks';
-  if (relay.verdict === 'unknown')
-    return [
-      {
-        severity: 'warning',
-        field,
-        text: `${relay.pattern} cannot be compared with the addresses of nodes and pods, and ${why}: ${remedy}`,
-      },
-    ];
-  if (options.clusterNetworks === undefined)
-    return [
-      {
-        severity: 'warning',
-        field,
-        text: `${relay.pattern} may hold nodes or pods, and ${why}: the whole Internet could relay; ${remedy}`,
-      },
-    ];
-  return [
-    {
-      severity: 'error',
-      field,
-      text: `open relay: ${relay.pattern} holds ${relay.network} of the cluster, and ${why}: the whole Internet could relay; ${remedy}`,
-    },
-  ];
 }
 
 /** Mailboxes in a container end with it. */

@@ -11,12 +11,15 @@ export interface MainLine {
 /** Line breaks inside a value mean what blanks mean. */
 const oneLine = (value: string): string => value.replace(/\s*\n\s*/g, ' ').trim();
 
+/** What mynetworks trusts where nothing is said. */
+export const LOOPBACK = '127.0.0.0/8 [::1]/128';
+
 /** Settings that differ from Postfix's defaults because a pod is no host. */
 function fleetDefaults(spec: Pick<MailServerSpec, 'ingress'>): Record<string, string> {
   return {
     compatibility_level: '3.12',
     // The default would be the network of whatever pod reads it.
-    mynetworks: '127.0.0.0/8 [::1]/128',
+    mynetworks: LOOPBACK,
     ...(spec.ingress.proxyProtocol ? { smtpd_upstream_proxy_protocol: 'haproxy' } : {}),
   };
 }

@@ -3,6 +3,7 @@
  * ones that guides have spread. Each of the latter is read as the restriction that it means, with a warning: to refuse
  * every client of a server whose postmaster followed such a guide would help nobody. Pure.
  */
+import { splitOutsideBraces } from '../util/split.ts';
 
 /** Restrictions that stand alone. */
 const WITHOUT_ARGUMENT = [
@@ -48,6 +49,11 @@ const PRESENT: ReadonlyMap<string, string> = new Map([
   ['reject_unauth_destinations', 'reject_unauth_destination'],
   ['reject_unauth_piplining', 'reject_unauth_pipelining'],
 ]);
+
+/** The words of a restriction list; an argument that holds blanks or commas stands in braces, which are gone here. */
+export function restrictionWords(text: string): string[] {
+  return splitOutsideBraces(text).map((word) => (word.startsWith('{') ? word.slice(1, -1).trim() : word));
+}
 
 /** The name of the restriction that a word means, in small letters; the word itself where it is no misspelling. */
 export function restrictionName(word: string, warn: (text: string) => void = () => undefined): string {

@@ -330,6 +330,40 @@ describe('the operator', { skip, timeout: 600_000 }, () => {
     await holds('Ready');
   });
 
+  test('what becomes an open relay when a node joins runs on with loopback alone in mynetworks', async () => {
+    const node = '198.51.100.7';
+    await change({ mainCf: { mynetworks: `${node}/32` }, ingress: { type: 'NodePort', trafficPolicy: 'Cluster' } });
+    await until('the network', async () => (await config())['main.cf']?.includes(`mynetworks = ${node}/32`));
+    await holds('Ready');
+    await create('/api/v1/nodes', { metadata: { name: 'joined' } });
+    await admin.request('PATCH', '/api/v1/nodes/joined/status', {
+      body: { status: { addresses: [{ type: 'InternalIP', address: node }] } },
+      contentType: 'application/merge-patch+json',
+    });
+    const { message } = await holds('ConfigValid', 'False');
+    assert.match(message, /open relay: 198\.51\.100\.7\/32 holds 198\.51\.100\.7/);
+    await until('a closed relay', async () => (await config())['main.cf']?.includes('mynetworks = 127.0.0.0/8'));
+    await admin.request('DELETE', '/api/v1/nodes/joined');
+    await until('the network again', async () => (await config())['main.cf']?.includes(`mynetworks = ${node}/32`));
+    await change({ mainCf: { mynetworks: null }, ingress: null });
+    await holds('Ready');
+  });
+
+  test('another Secret of the stores makes every pod anew', async () => {
+    const before = await templates();
+    const data = (url: string) => ({ data: { uri: Buffer.from(url).toString('base64') } });
+    await admin.mergePatch(KINDS.secret, NAMESPACE, 'database', data(`${database.url}?application_name=other`));
+    const changed = async (): Promise<boolean> => {
+      const after = await templates();
+      return Object.entries(before).every(([name, hash]) => after[name] !== hash);
+    };
+    await until('other pods', changed);
+    await holds('Ready');
+    await admin.mergePatch(KINDS.secret, NAMESPACE, 'database', data(database.url));
+    await until('the pods as before', async () => JSON.stringify(await templates()) === JSON.stringify(before));
+    await holds('Ready');
+  });
+
   test('a changed row of a table is a changed row in Postgres', async () => {
     const before = await templates();
     await change({

@@ -16,6 +16,7 @@
  * Everything is asked for again in the next pass; nothing is remembered but what spares work.
  */
 import { type Checked, checkMailServer, type Problem, refusal } from '../../lib/mailserver/check.ts';
+import { trustingLoopback } from '../../lib/mailserver/relay-problems.ts';
 import type { MailServerStatus, ServiceStatus } from '../../lib/mailserver/status.ts';
 import { flushAll } from '../../lib/queue/flush-all.ts';
 import { seenDurability } from '../../lib/server/durability.ts';
@@ -186,7 +187,17 @@ export class Reconciler {
     const spec = readLastGood(cluster.child('ConfigMap', owner.namespace, lastGoodName(owner)));
     // What was refused by the services of a fleet that was never well is all that there is.
     if (spec === undefined) pass.checked = refused === undefined ? undefined : checked;
-    else pass.checked = checkMailServer({ ...mailServer, spec }, { clusterNetworks: [] }).checked;
+    else pass.checked = this.#lastGood(pass, spec, clusterNetworks);
+  }
+
+  /** The last good spec, which nodes that have joined since may have made an open relay: then it trusts loopback alone. */
+  #lastGood({ mailServer, warnings }: Pass, spec: unknown, clusterNetworks: readonly string[]): Checked | undefined {
+    const { checked } = checkMailServer({ ...mailServer, spec }, { clusterNetworks });
+    if (checked !== undefined) return checked;
+    const closed = checkMailServer({ ...mailServer, spec: trustingLoopback(spec) }, { clusterNetworks });
+    if (closed.checked !== undefined)
+      warnings.push('mynetworks: the last good one would be an open relay: services run with loopback alone');
+    return closed.checked;
   }
 
   async #bring(pass: Pass): Promise<void> {

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readProxyHeader } from '../../lib/smtp/proxy-protocol.ts';
 
 const SCRIPT = join(import.meta.dirname, '../../charts/postfleet/files/send-message.mjs');
 
@@ -15,19 +16,38 @@ interface Situation {
   /** What the pod's log holds. */
   readonly log: string;
   readonly seconds?: number;
+  /** The server is behind a load balancer that speaks the PROXY protocol: it says nothing before a header of it. */
+  readonly proxied?: boolean;
+  /** What the script is told about that. */
+  readonly proxyProtocol?: string;
 }
 
 /** An SMTP server and an API server of one pod, as far as the test of the chart asks them. */
-async function run({ replies = {}, log, seconds = 5 }: Situation): Promise<{ code: number | null; output: string }> {
+async function run({
+  replies = {},
+  log,
+  seconds = 5,
+  proxied = false,
+  proxyProtocol = '',
+}: Situation): Promise<{ code: number | null; output: string }> {
   const directory = await mkdtemp(join(tmpdir(), 'send-message-'));
   await writeFile(join(directory, 'token'), 'secret\n');
   const smtp = createServer((socket) => {
     let inData = false;
+    let greeted = !proxied;
+    const greeting = `${replies.greeting ?? '220 mail.example.test ESMTP'}\r\n`;
     socket.on('error', () => undefined);
-    socket.write(`${replies.greeting ?? '220 mail.example.test ESMTP'}\r\n`);
+    if (greeted) socket.write(greeting);
     socket.on('data', (chunk) => {
       for (const line of chunk.toString('latin1').split('\r\n').filter(Boolean)) {
         if (inData && line !== '.') continue;
+        if (!greeted) {
+          const header = readProxyHeader(Buffer.from(`${line}\r\n`, 'latin1'));
+          if (header.kind !== 'addresses' || header.addresses.clientPort !== socket.remotePort) socket.destroy();
+          else socket.write(greeting);
+          greeted = true;
+          continue;
+        }
         const word = line.split(' ')[0]!;
         const usual = word === 'DATA' ? '354 go on' : word === '.' ? '250 2.0.0 Ok: queued as 4dGabc1234' : '250 Ok';
         inData = word === 'DATA';
@@ -47,6 +67,7 @@ async function run({ replies = {}, log, seconds = 5 }: Situation): Promise<{ cod
       env: {
         SMTP_HOST: '127.0.0.1',
         SMTP_PORT: String(port(smtp)),
+        PROXY_PROTOCOL: proxyProtocol,
         MAIL_FROM: 'a@example.test',
         RCPT_TO: 'b@example.test',
         TIMEOUT_SECONDS: String(seconds),
@@ -77,6 +98,11 @@ test('a message whose delivery is logged is a success', async () => {
   const { code, output } = await run({ log: status('sent') });
   assert.equal(code, 0, output);
   assert.match(output, /delivered: 4dGabc1234\n$/);
+});
+
+test('a server behind the PROXY protocol is told who the client is', async () => {
+  const { code, output } = await run({ log: status('sent'), proxied: true, proxyProtocol: 'haproxy' });
+  assert.equal(code, 0, output);
 });
 
 test('a bounced message is a failure at once', async () => {

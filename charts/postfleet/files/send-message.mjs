@@ -2,7 +2,7 @@
  * What `helm test` runs: sends one message by SMTP, and waits until a log of the MailServer's pods says what became of it.
  * Ends with 0 when the message was delivered, with 1 when it was refused, bounced, or not delivered in time; its last line says so.
  *
- * Reads SMTP_HOST, SMTP_PORT, MAIL_FROM, RCPT_TO, TIMEOUT_SECONDS, MAIL_SERVER and NAMESPACE; for tests of its own also
+ * Reads SMTP_HOST, SMTP_PORT, PROXY_PROTOCOL (not empty where the server wants a PROXY header first), MAIL_FROM, RCPT_TO, TIMEOUT_SECONDS, MAIL_SERVER and NAMESPACE; for tests of its own also
  * KUBERNETES_API and KUBERNETES_TOKEN_FILE. Node alone runs it: it has no packages.
  */
 import { readFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const {
   SMTP_HOST = 'localhost',
   SMTP_PORT = '25',
+  PROXY_PROTOCOL = '',
   MAIL_FROM = '',
   RCPT_TO = '',
   TIMEOUT_SECONDS = '120',
@@ -29,6 +30,12 @@ const deadline = started + Number(TIMEOUT_SECONDS) * 1000;
 
 class Refused extends Error {}
 
+/** Header of version 1 of the PROXY protocol with the addresses of the connection itself. */
+function proxyHeader({ localAddress, localPort, remoteAddress, remotePort }) {
+  const [source, destination] = [localAddress, remoteAddress].map((address) => address.replace(/^::ffff:(?=\d+\.)/i, ''));
+  return `PROXY ${source.includes(':') ? 'TCP6' : 'TCP4'} ${source} ${destination} ${localPort} ${remotePort}\r\n`;
+}
+
 /** One SMTP session with one message; resolves to the queue id. Rejects with Refused where trying again is of no use. */
 async function send() {
   const socket = connect({ host: SMTP_HOST, port: Number(SMTP_PORT) });
@@ -36,6 +43,7 @@ async function send() {
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   const failed = new Promise((_, reject) => socket.once('error', reject));
   failed.catch(() => undefined);
+  if (PROXY_PROTOCOL !== '') socket.once('connect', () => socket.write(proxyHeader(socket)));
   const reply = async () => {
     for (;;) {
       const { value, done } = await Promise.race([lines.next(), failed]);

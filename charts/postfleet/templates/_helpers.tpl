@@ -74,6 +74,36 @@ spec:
 {{- end }}
 {{- end }}
 
+{{- /* Number of the port that a service of master.cf listens on, as text. */}}
+{{- define "postfleet.portOf" -}}
+{{- get (dict "smtp" "25" "submission" "587" "submissions" "465" "smtps" "465") (toString .) | default (toString .) }}
+{{- end }}
+
+{{- /* smtpd_upstream_proxy_protocol of main.cf: a value that is there, even an empty one, comes before ingress.proxyProtocol. */}}
+{{- define "postfleet.proxyProtocol" -}}
+{{- $ingress := .Values.ingress | default dict }}
+{{- $default := ternary "haproxy" "" (eq (toString (dig "proxyProtocol" false $ingress)) "true") }}
+{{- dig "smtpd_upstream_proxy_protocol" $default (.Values.mainCf | default dict) }}
+{{- end }}
+
+{{- /* The same of the service that `helm test` reaches, whose entry of master.cf may have its own. */}}
+{{- define "postfleet.testProxyProtocol" -}}
+{{- $port := toString .Values.test.port }}
+{{- $service := $port }}
+{{- range dig "ports" list (.Values.ingress | default dict) }}
+{{- if eq (toString .port) $port }}
+{{- $service = include "postfleet.portOf" .service }}
+{{- end }}
+{{- end }}
+{{- $protocol := include "postfleet.proxyProtocol" . }}
+{{- range .Values.masterCf }}
+{{- if and (eq .type "inet") (eq (include "postfleet.portOf" .service) $service) }}
+{{- $protocol = dig "smtpd_upstream_proxy_protocol" $protocol (.options | default dict) }}
+{{- end }}
+{{- end }}
+{{- $protocol }}
+{{- end }}
+
 {{- define "postfleet.testRecipient" -}}
 {{- .Values.test.to | default (printf "postmaster@%s" (dig "myhostname" "localhost" .Values.mainCf)) }}
 {{- end }}

@@ -151,7 +151,7 @@ export const smtpServer: readonly ParameterRow[] = [
   ['smtpd_reject_unlisted_sender', 'bool', 'no', '', '2.1', 'smtpd', 'Reject unknown local senders even without an explicit rule.'],
   ['smtpd_relay_before_recipient_restrictions', 'nbool', '${{$compatibility_level} <level {3.6} ? {no} : {yes}}', '', '3.6', 'smtpd', 'Evaluate smtpd_relay_restrictions before smtpd_recipient_restrictions.'],
   ['smtpd_relay_restrictions', 'string', '${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}', '', '2.10', 'check operator smtpd', 'Relay authorisation rules, evaluated before recipient rules.'],
-  ['smtpd_restriction_classes', 'string', '', '', '', 'smtpd', 'Names of user-defined groups of restrictions.'],
+  ['smtpd_restriction_classes', 'string', '', '', '', 'check operator smtpd', 'Names of user-defined groups of restrictions.'],
   ['smtpd_sasl_auth_enable', 'bool', 'no', '', '', '', 'Offer AUTH to clients.'],
   ['smtpd_sasl_authenticated_header', 'bool', 'no', '', '2.3', '', 'Record the login name in the Received: header.'],
   ['smtpd_sasl_exceptions_networks', 'string', '', '', '2.1', '', 'Clients that are not offered AUTH.'],

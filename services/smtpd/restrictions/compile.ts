@@ -3,8 +3,7 @@
  * into checks. What is wrong with a restriction is found when it runs, as in Postfix: a warning, and 451 4.3.5 for the
  * client; a list that is never reached does no harm.
  */
-import { restrictionName } from '../../../lib/smtp/restriction-names.ts';
-import { splitOutsideBraces } from '../../../lib/util/split.ts';
+import { restrictionName, restrictionWords } from '../../../lib/smtp/restriction-names.ts';
 import { accessRestrictions, tableRestriction } from './access.ts';
 import { certificateRestrictions } from './certificates.ts';
 import { destinationRestrictions } from './destination.ts';
@@ -48,7 +47,7 @@ export async function compileRestrictions(
     environment.log.warning(`restriction class recursion limit reached`);
     return [(subject) => serverError(environment, subject)];
   }
-  const words = splitOutsideBraces(text).map((word) => (word.startsWith('{') ? word.slice(1, -1).trim() : word));
+  const words = restrictionWords(text);
   const classes = new Set(environment.configuration.list('smtpd_restriction_classes'));
   const checks: Check[] = [];
   for (let at = 0; at < words.length; at++) {
