@@ -28,7 +28,11 @@ for (const shape of ['one', 'many'] as const) {
     const verdict = balance(records);
     t.diagnostic(summary(verdict, records.kills.length));
     const unexplained = verdict.duplicates.filter(({ cause }) => cause === undefined);
-    assert.deepEqual({ lost: verdict.lost, unexplained }, { lost: [], unexplained: [] });
+    const { lost, damaged, wronglyBounced } = verdict;
+    assert.deepEqual(
+      { lost, damaged, wronglyBounced, unexplained },
+      { lost: [], damaged: [], wronglyBounced: [], unexplained: [] },
+    );
     assert.deepEqual(crashes, [], 'processes ended that nobody killed');
     assert.ok(passes(verdict));
     assert.equal(verdict.accepted + verdict.unknown, 300);

@@ -8,7 +8,8 @@
  *   --shape S      one: all services in one process. many: each a process of its own. Both by halves where it is left out
  *   --part P       kills or disk; both where it is left out
  *
- * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, a duplicate has no cause, a process ended
+ * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, arrived damaged or bounced
+ * without need, a duplicate has no cause, a process ended
  * that nobody killed, a takeover took too long, or the disk does not hold what it should.
  */
 import { mkdirSync } from 'node:fs';
@@ -85,6 +86,8 @@ async function killing(directory: string): Promise<boolean> {
   for (const { id, recipient, copies, cause, detail } of verdict.duplicates)
     say(`duplicate ${id} ${recipient}: ${copies} copies: ${cause ?? 'NO CAUSE'} (${detail})`);
   for (const id of verdict.lost.slice(0, LISTED)) say(`LOST ${id}`);
+  for (const unit of verdict.damaged.slice(0, LISTED)) say(`DAMAGED ${unit}`);
+  for (const unit of verdict.wronglyBounced.slice(0, LISTED)) say(`BOUNCED though nobody refused it: ${unit}`);
   for (const crash of crashes.slice(0, LISTED)) say(`CRASH ${crash}`);
   const { excusable } = verdict;
   say(

@@ -11,8 +11,8 @@ import { Fleet, KINDS } from './fleet.ts';
 import { type Kill, type Records, unitOf } from './ledger.ts';
 import { Load } from './load.ts';
 import { Mailbox } from './mailboxes.ts';
-import { idOf, makeMessages } from './messages.ts';
-import { QueueReader } from './queue-reader.ts';
+import { idOf, isWhole, ledgerIdOf, makeMessages } from './messages.ts';
+import { QueueReader, queuedContents } from './queue-reader.ts';
 import type { Random } from './random.ts';
 import { Sink } from './sink.ts';
 import { measureTakeover, ownedBy, shardsOfDomains, type Takeover } from './takeover.ts';
@@ -185,11 +185,18 @@ class Run {
     await Promise.all(this.#returning);
   }
 
+  /** What is left in the queue and would be delivered: neither on hold nor without the content that was sent. */
   async queued(): Promise<Set<string>> {
-    const rows = await this.#fleet.query<{ recipient: string }>(
-      `select convert_from(address, 'UTF8') as recipient from recipient`,
+    const rows = await this.#fleet.query<{ queue_id: string; recipient: string }>(
+      `select queue_id, recipient from mailq where queue_name <> 'hold'`,
     );
-    return new Set(rows.map(({ recipient }) => unitOf(idOf(recipient), recipient)));
+    const contents = await queuedContents(this.#fleet.state, new Set(rows.map(({ queue_id }) => queue_id)));
+    return new Set(
+      rows.flatMap(({ queue_id, recipient }) => {
+        const content = contents.get(queue_id) ?? '';
+        return isWhole(content) ? [unitOf(ledgerIdOf(content), recipient)] : [];
+      }),
+    );
   }
 }
 
