@@ -151,7 +151,7 @@ const causes: [string, Partial<Records>, RegExp | undefined][] = [
     { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill('smtp', 1999)] },
     undefined,
   ],
-  ...['smtpd', 'cleanup', 'rewrite', 'bounce', 'showq', 'nats-server'].map(
+  ...['smtpd', 'anvil', 'cleanup', 'rewrite', 'error', 'bounce', 'showq', 'nats-server'].map(
     (kind): [string, Partial<Records>, undefined] => [
       `${kind} killed during the attempt`,
       { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill(kind, 2005)] },

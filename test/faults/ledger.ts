@@ -3,8 +3,8 @@
  *
  * A message is accepted when its client saw 250. It is lost when for one of its recipients there is no whole copy, no notice
  * and nothing in the queue that will still be delivered. Nothing else may arrive either: a copy or a notice whose content is not
- * what the client sent, or that is about nothing that was sent to that recipient, is damaged, and only recipients that the sinks
- * refuse for good may bounce.
+ * what the client sent, or that is about nothing that was sent to that recipient, is damaged, and only recipients that are
+ * refused for good may bounce.
  *
  * A copy too many has one of two causes, or none, and then the run has failed. Copies carry the queue id under which they
  * were taken in, which tells which of the two it can be:
@@ -20,7 +20,7 @@
  *                       Postgres is away, alone or with the whole, is open at its kill too: no outcome of it could be
  *                       written.
  *
- * A kill of smtpd, cleanup, trivial-rewrite, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
+ * A kill of smtpd, anvil, cleanup, trivial-rewrite, error, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
  * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
  * covers most of them would prove nothing.
  */
@@ -109,7 +109,7 @@ export interface Verdict {
 export const WRITE_LIMIT = 5000;
 
 const WAY_IN = new Set(['master', 'everything', 'smtpd', 'cleanup', 'rewrite', 'nats-server', 'postgres']);
-const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'postgres']);
+const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'local', 'postgres']);
 /** Postgres goes with each of these. */
 const WITH_POSTGRES = new Set(['master', 'everything', 'postgres']);
 /** While one of these is away, no outcome is written. */
@@ -117,7 +117,7 @@ const WRITERS = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'postgre
 
 export const unitOf = (id: string, recipient: string): string => `${id} ${recipient}`;
 
-/** Recipients that the sinks refuse for good. */
+/** Recipients that the sinks, or error(8), refuse for good. */
 export const isRefused = (recipient: string): boolean => recipient.startsWith('no-');
 
 type Faults = Pick<Records, 'kills' | 'removed'>;

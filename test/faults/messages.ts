@@ -18,13 +18,25 @@ export interface Message {
 /** Larger than what one frame of the log holds inline. */
 const LARGE = 300 * 1024;
 
-export function makeMessages(prefix: string, count: number, domains: number, random: Random): Message[] {
+/**
+ * `further`: beginnings of names and domains of other recipients, such as `['ok', 'local.test']`; each gets a twentieth of the
+ * messages.
+ */
+export function makeMessages(
+  prefix: string,
+  count: number,
+  domains: number,
+  random: Random,
+  further: readonly (readonly ['ok' | 'no', string])[] = [],
+): Message[] {
   return Array.from({ length: count }, (_, at) => {
     const id = `${prefix}${String(at).padStart(6, '0')}`;
     const domain = (): string => sinkDomain(random.below(domains));
+    const other = further[Math.floor(random.next() * 20)];
     const fate = random.next();
-    const recipients =
-      fate < 0.62
+    const recipients = other
+      ? [`${other[0]}-${id}@${other[1]}`]
+      : fate < 0.62
         ? [`ok-${id}@${domain()}`]
         : fate < 0.76
           ? [`ok-${id}@${BOX_DOMAIN}`]

@@ -6,7 +6,16 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Arrivals, outstanding } from './arrivals.ts';
-import { BOX, BOX_DOMAIN, SENDER_BOX, type Shape, writeConfiguration } from './configuration.ts';
+import {
+  BOX,
+  BOX_DOMAIN,
+  GONE_DOMAIN,
+  LOCAL_BOX,
+  LOCAL_DOMAIN,
+  SENDER_BOX,
+  type Shape,
+  writeConfiguration,
+} from './configuration.ts';
 import { Fleet, KINDS } from './fleet.ts';
 import { type Kill, type Records, unitOf } from './ledger.ts';
 import { Load } from './load.ts';
@@ -34,6 +43,8 @@ export interface RunResult {
   readonly takeovers: readonly Takeover[];
   /** Processes that ended by themselves. */
   readonly crashes: readonly string[];
+  /** Kinds of which no process was killed while it held work, in a run with kills enough for each kind. */
+  readonly neverBusy: readonly string[];
 }
 
 const SINKS = 8;
@@ -56,14 +67,18 @@ class Run {
   readonly #sink: Sink;
   readonly #load: Load;
   readonly #arrivals: Arrivals;
-  readonly #boxes: { readonly box: Mailbox; readonly sender: Mailbox };
+  readonly #boxes: readonly Mailbox[];
   readonly #reader: QueueReader;
   readonly #refused: ReadonlySet<string>;
   readonly #domains: ReadonlyMap<string, number>;
   readonly #returning: Promise<void>[] = [];
   readonly #began = Date.now();
+  /** Kinds that held work when they were killed, once at least. */
+  readonly #busy = new Set<string>();
   readonly kills: { kind: string; at: number; back: number }[] = [];
   readonly takeovers: Takeover[] = [];
+  /** A kill waits until its victim holds work. */
+  isWaitingForWork = false;
 
   constructor(
     options: RunOptions,
@@ -86,16 +101,21 @@ class Run {
     this.#refused = parts.refused;
     this.#domains = parts.domains;
     const { mailDirectory } = parts.fleet;
-    this.#boxes = { box: new Mailbox(mailDirectory, BOX), sender: new Mailbox(mailDirectory, SENDER_BOX) };
+    this.#boxes = [BOX, LOCAL_BOX, SENDER_BOX].map((name) => new Mailbox(mailDirectory, name));
   }
 
   collect(): void {
-    for (const box of [this.#boxes.box, this.#boxes.sender]) for (const mail of box.fresh()) this.#arrivals.add(mail);
+    for (const box of this.#boxes) for (const mail of box.fresh()) this.#arrivals.add(mail);
   }
 
   /** Accepted recipients without an outcome that has been seen. */
   get outstanding(): number {
     return outstanding(this.#load.accepted, this.#arrivals);
+  }
+
+  #outstandingAt(domain: string): number {
+    this.collect();
+    return outstanding(this.#load.accepted, this.#arrivals, (recipient) => recipient.endsWith(`@${domain}`));
   }
 
   /** How much the processes of a kind have in hand, as far as it shows from outside. */
@@ -113,9 +133,14 @@ class Run {
       case 'second qmgr':
       case 'postgres':
         return this.#sink.open;
+      case 'anvil':
+        return this.#load.connections;
       case 'virtual':
-        this.collect();
-        return outstanding(this.#load.accepted, this.#arrivals, (recipient) => recipient.endsWith(`@${BOX_DOMAIN}`));
+        return this.#outstandingAt(BOX_DOMAIN);
+      case 'local':
+        return this.#outstandingAt(LOCAL_DOMAIN);
+      case 'error':
+        return this.#outstandingAt(GONE_DOMAIN);
       case 'bounce':
         this.collect();
         return [...this.#refused].filter((recipient) => !this.#arrivals.done.has(unitOf(idOf(recipient), recipient)))
@@ -129,10 +154,17 @@ class Run {
 
   /** Waits until the kind has a process that holds work; resolves to how much. */
   async #working(kind: string): Promise<number> {
-    for (const deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
-      const work = this.#fleet.pid(kind) === undefined ? 0 : this.#work(kind);
+    // The time in which it may come to hold some begins when there is a process: a whole instance may be away.
+    let deadline = Number.POSITIVE_INFINITY;
+    for (; ; await delay(2)) {
+      if (this.#fleet.pid(kind) === undefined) {
+        deadline = Number.POSITIVE_INFINITY;
+        continue;
+      }
+      deadline = Math.min(deadline, Date.now() + WORK_LIMIT);
+      const work = this.#work(kind);
       if (work > 0) return work;
-      if (Date.now() > deadline && this.#fleet.pid(kind) !== undefined) return 0;
+      if (Date.now() > deadline) return 0;
     }
   }
 
@@ -151,7 +183,10 @@ class Run {
     // What a takeover takes is measured while nothing else is away.
     if (isQmgr) await Promise.all(this.#returning);
     const shards = isQmgr ? await this.#shardsOf(kind) : [];
+    this.isWaitingForWork = true;
     const work = await this.#working(kind);
+    this.isWaitingForWork = false;
+    if (work > 0) this.#busy.add(kind);
     const killed = this.#fleet.kill(kind);
     if (killed === undefined) throw new Error(`${kind}: no such process`);
     const kill = { kind, at: Date.now(), back: Number.POSITIVE_INFINITY };
@@ -178,6 +213,12 @@ class Run {
     returned.catch(() => undefined);
     this.#returning.push(returned);
     if (isQmgr) await returned;
+  }
+
+  /** Kinds of which no process was killed while it held work; none where the kills were too few for all kinds. */
+  get neverBusy(): string[] {
+    const { shape, kills } = this.#options;
+    return kills < KINDS[shape].length ? [] : KINDS[shape].filter((kind) => !this.#busy.has(kind));
   }
 
   /** Every kill that was begun is over. */
@@ -244,10 +285,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
   if (shape === 'many') fleet.startSecondQmgr();
   const load: Load = new Load({
     port: fleet.port,
-    messages: makeMessages(shape === 'one' ? 'a' : 'b', messages, SINKS, random),
+    messages: makeMessages(shape === 'one' ? 'a' : 'b', messages, SINKS, random, [
+      ['ok', LOCAL_DOMAIN],
+      ['no', GONE_DOMAIN],
+    ]),
     sessions: SESSIONS,
     rate: messages / ((kills + 1) * PACE),
-    isAhead: () => next < plan.length && load.begun > segment * (next + 1),
+    isAhead: () => next < plan.length && !state.isWaitingForWork && load.begun > segment * (next + 1),
     random,
     signal: end.signal,
   });
@@ -286,7 +330,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       kills: state.kills as Kill[],
       removed: fleet.removed(),
     };
-    return { records, takeovers: state.takeovers, crashes: fleet.crashes() };
+    return { records, takeovers: state.takeovers, crashes: fleet.crashes(), neverBusy: state.neverBusy };
   } finally {
     end.abort();
     clearInterval(show);
