@@ -35,6 +35,7 @@ for (const shape of ['one', 'many'] as const) {
     );
     assert.deepEqual(crashes, [], 'processes ended that nobody killed');
     assert.ok(passes(verdict));
+    assert.equal(verdict.queued, 0, 'what every next hop takes is still queued');
     assert.equal(verdict.accepted + verdict.unknown, 300);
     assert.equal(records.kills.length, 4);
     if (shape === 'many') assert.ok(takeovers.length > 0);

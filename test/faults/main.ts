@@ -8,8 +8,8 @@
  *   --shape S      one: all services in one process. many: each a process of its own. Both by halves where it is left out
  *   --part P       kills or disk; both where it is left out
  *
- * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, arrived damaged or bounced without need, a
- * duplicate has no cause, a process ended that nobody killed, a kind of process was never killed while it held work though there
+ * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, arrived damaged, bounced without need or was
+ * still queued a minute after the last arrival though every next hop takes it, a duplicate has no cause, a process ended that nobody killed, a kind of process was never killed while it held work though there
  * were kills enough for each kind, a takeover took too long, or the disk does not hold what it should.
  */
 import { mkdirSync } from 'node:fs';
@@ -101,7 +101,13 @@ async function killing(directory: string): Promise<boolean> {
   if (takeovers.length > 0)
     say(`takeover: max ${slowest.toFixed(1)} s of ${takeovers.length}; mail flows again after ${flowing.toFixed(1)} s`);
   say(summary(verdict, merged.kills.length));
-  return passes(verdict) && crashes.length === 0 && neverBusy.length === 0 && slowest <= TAKEOVER_LIMIT;
+  return (
+    passes(verdict) &&
+    verdict.queued === 0 &&
+    crashes.length === 0 &&
+    neverBusy.length === 0 &&
+    slowest <= TAKEOVER_LIMIT
+  );
 }
 
 // What runs is ended with us: see the exit listeners of the fleet and of the image.

@@ -56,10 +56,16 @@ const WORK_LIMIT = 8000;
 /** Those of a run with several; and milliseconds until both hold shards. */
 const QMGRS = ['qmgr', 'second qmgr'];
 const BOTH_LIMIT = 60_000;
-const DRAIN_LIMIT = 120_000;
+/** Those with which all services end. */
+const WHOLE = ['master', 'everything'];
+const DRAIN_LIMIT = 600_000;
+/** Milliseconds without an arrival after which nothing more comes: fifteen times maximal_backoff_time. */
+const QUIET = 60_000;
 /** Milliseconds after everything has arrived, in which a copy too many would arrive. */
 const AFTERMATH = 4000;
 const MANY_SHARDS = 4;
+/** Rows of the queue that are shown at most. */
+const LISTED = 50;
 
 class Run {
   readonly #options: RunOptions;
@@ -154,16 +160,13 @@ class Run {
 
   /** Waits until the kind has a process that holds work; resolves to how much. */
   async #working(kind: string): Promise<number> {
-    // The time in which it may come to hold some begins when there is a process: a whole instance may be away.
-    let deadline = Number.POSITIVE_INFINITY;
-    for (; ; await delay(2)) {
-      if (this.#fleet.pid(kind) === undefined) {
-        deadline = Number.POSITIVE_INFINITY;
-        continue;
-      }
-      deadline = Math.min(deadline, Date.now() + WORK_LIMIT);
-      const work = this.#work(kind);
+    // The time in which it may come to hold some begins when it could: everything may be away.
+    for (let deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
+      const isThere = this.#fleet.pid(kind) !== undefined;
+      const work = isThere ? this.#work(kind) : 0;
       if (work > 0) return work;
+      const isStarting = this.kills.some(({ kind, back }) => WHOLE.includes(kind) && back === Number.POSITIVE_INFINITY);
+      if (!isThere || isStarting) deadline = Date.now() + WORK_LIMIT;
       if (Date.now() > deadline) return 0;
     }
   }
@@ -228,9 +231,11 @@ class Run {
 
   /** What is left in the queue and would be delivered: neither on hold nor without the content that was sent. */
   async queued(): Promise<Set<string>> {
-    const rows = await this.#fleet.query<{ queue_id: string; recipient: string }>(
-      `select queue_id, recipient from mailq where queue_name <> 'hold'`,
+    const rows = await this.#fleet.query<{ queue_id: string; recipient: string; line: string }>(
+      `select queue_id, recipient, concat_ws(' ', queue_id, recipient, queue_name, 'shard', shard, next_attempt, reason) as line
+         from mailq where queue_name <> 'hold'`,
     );
+    for (const { line } of rows.slice(0, LISTED)) this.#options.say(`still queued: ${line}`);
     const contents = await queuedContents(this.#fleet.state, new Set(rows.map(({ queue_id }) => queue_id)));
     return new Set(
       rows.flatMap(({ queue_id, recipient }) => {
@@ -312,10 +317,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
       next++;
     }
     await Promise.all([state.settled(), loading]);
-    for (const deadline = Date.now() + DRAIN_LIMIT; Date.now() < deadline; await delay(250)) {
+    let last = { at: Date.now(), outstanding: state.outstanding };
+    for (const deadline = last.at + DRAIN_LIMIT; Date.now() < Math.min(deadline, last.at + QUIET); await delay(250)) {
       fleet.assertAlive();
       state.collect();
-      if (state.outstanding === 0) break;
+      const { outstanding } = state;
+      if (outstanding < last.outstanding) last = { at: Date.now(), outstanding };
+      if (outstanding === 0) break;
     }
     await delay(AFTERMATH);
     const queued = await state.queued();
