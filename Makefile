@@ -1,5 +1,5 @@
 # Every target that a person calls; "make" alone lists them. What is missing is installed first: Node 24 and the packages
-# by npm, nats-server by Go. Nothing outside this folder is touched, except by targets that say so.
+# by npm, nats-server by Go, for tests and benchmark swaks, postfix and python3 by apt-get. Nothing outside this folder is touched, except by targets that say so.
 
 NODE_VERSION := 24.21.0
 NATS_VERSION := 2.15.2
@@ -57,8 +57,12 @@ flush: ## try to deliver all that is deferred (in VAR)
 clean: down ## stop, and remove what was built and the state in VAR
 	rm -rf dist "$(VAR)"
 
+.PHONY: test-programs
+test-programs: # swaks, postfix and python3, by apt-get where root or sudo may
+	@tools/install-test-programs
+
 .PHONY: test
-test: install ## run every test
+test: install test-programs ## run every test; installs swaks, postfix and python3 by apt-get where they are missing
 	@tools/test
 
 .PHONY: lint
@@ -90,7 +94,7 @@ charts-generate: install ## make schema and README of each chart from its values
 	@node tools/charts/main.ts
 
 .PHONY: bench
-bench: build ## compare with Debian's Postfix; ONLY=relay-20 for one scenario
+bench: build test-programs ## compare with Debian's Postfix, installed where it is missing; ONLY=relay-20 for one scenario
 	@node dist/test/bench/main.js --var "$(VAR)" $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .PHONY: faults

@@ -35,7 +35,10 @@ export interface ActiveQueueOptions {
 export class ActiveQueue {
   readonly #options: ActiveQueueOptions;
   readonly #messages = new Set<Admitted>();
-  /** Those with several recipients, of which more may become due. */
+  /**
+   * Those with several recipients, of which more may become due, by shard and key: recipients of one message may be in several
+   * shards of ours, and only under its own shard can one be deferred.
+   */
   readonly #byKey = new Map<string, Admitted>();
   readonly #refill: Refill;
   #heldOctets = 0;
@@ -118,7 +121,7 @@ export class ActiveQueue {
   }
 
   #admitted(message: ActiveMessage, now: number): Admitted {
-    const key = message.single ? undefined : keyText(message.key);
+    const key = message.single ? undefined : shardKey(message);
     const known = key === undefined ? undefined : this.#byKey.get(key);
     // Under another epoch somebody else may have had it meanwhile: that is another pass.
     if (known !== undefined && known.message.epoch === message.epoch && !known.message.deleted) {
@@ -184,7 +187,7 @@ export class ActiveQueue {
     const { message } = admitted;
     this.#messages.delete(admitted);
     if (!message.single) {
-      const key = keyText(message.key);
+      const key = shardKey(message);
       if (this.#byKey.get(key) === admitted) this.#byKey.delete(key);
     }
     this.#heldOctets -= heldOctets(message);
@@ -200,6 +203,8 @@ export class ActiveQueue {
     for (const resolve of waiting) resolve();
   }
 }
+
+const shardKey = ({ shard, key }: ActiveMessage): string => `${shard}:${keyText(key)}`;
 
 function withAddresses(recipients: Admission['recipients'], addresses: readonly Recipient[]): SortedRecipient[] {
   return recipients.map(({ offset, attempts, resolved }) => ({

@@ -211,6 +211,22 @@ test('further recipients of an active message that become due join it', async ()
   assert.deepEqual(h.released, ['M1']);
 });
 
+test('recipients of one message in two shards with the same epoch end each under the shard that it is in', async () => {
+  const shards: string[] = [];
+  using h = harness('', {
+    outcome: async ({ message, recipients }) => {
+      for (const { address } of recipients) shards.push(`${address} ${message.shard}`);
+    },
+  });
+  for (const shard of [2, 3]) {
+    const message = testMessage(1, ['a@one.example', 'b@two.example'], { shard });
+    const { recipients } = testAdmission(message);
+    h.scheduler.admit([{ message, recipients: recipients.slice(shard - 2, shard - 1) }]);
+  }
+  await h.deliverAll(DeliveryStatus.DEFERRED);
+  assert.deepEqual(shards.sort(), ['a@one.example 2', 'b@two.example 3']);
+});
+
 test('what waits for a dead destination, and what comes for it, is deferred without an attempt', async () => {
   using h = harness('initial_destination_concurrency = 1');
   h.admit(1, ['a@b']);

@@ -20,7 +20,14 @@ export interface MemoryOptions {
   readonly progress: (text: string) => void;
 }
 
-export async function memory({ base, smtpPort, sinkPort, progress }: MemoryOptions): Promise<void> {
+/** In megabytes. */
+export interface MemoryUse {
+  readonly idle: number;
+  /** What the deferred messages add to that. */
+  readonly deferred: number;
+}
+
+export async function memory({ base, smtpPort, sinkPort, progress }: MemoryOptions): Promise<MemoryUse> {
   mkdirSync(base, { recursive: true });
   const directory = mkdtempSync(join(base, 'memory-'));
   try {
@@ -40,6 +47,7 @@ export async function memory({ base, smtpPort, sinkPort, progress }: MemoryOptio
     process.stdout.write(
       `memory: idle ${idle.toFixed(0)} MB, with ${DEFERRED} deferred messages ${full.toFixed(0)} MB: ${(full - idle).toFixed(0)} MB more\n`,
     );
+    return { idle, deferred: full - idle };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -4,7 +4,7 @@
  * on clients, its log in a file written by postlogd.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailSystem, SystemOptions } from './system.ts';
@@ -113,6 +113,7 @@ export const postfix: MailSystem = {
     await waitForSmtp(smtpPort);
     return {
       pid,
+      held: async () => readdirSync(join(directory, 'spool/hold')).length,
       async [Symbol.asyncDispose]() {
         await run('postfix', ['-c', configuration, 'stop']);
         process.off('exit', kill);

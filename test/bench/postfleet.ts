@@ -2,8 +2,10 @@
  * Postfleet in its two shapes, with the configuration of etc/postfleet and the same relayhost and limits that Postfix has.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { MailSystem, SystemOptions } from './system.ts';
 import { assertFree, waitFor, waitForSmtp } from './wait.ts';
 
@@ -29,6 +31,21 @@ smtp_tls_security_level = none
     .split('\n')
     .filter((line) => !names.has(/^(\w+)\s*=/.exec(line)?.[1]));
   writeFileSync(join(directory, 'main.cf'), `${sample.join('\n')}${settings}`);
+}
+
+/** Messages on hold, as `postqueue -j` lists them: an object a line. */
+async function heldBy(state: string): Promise<number> {
+  const child = spawn(join(ROOT, 'bin/postfleet'), ['postqueue', '-j'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, POSTFLEET_VAR: state },
+  });
+  const exited = once(child, 'exit');
+  let held = 0;
+  for await (const line of createInterface({ input: child.stdout }))
+    if ((JSON.parse(line) as { queue_name: string }).queue_name === 'hold') held++;
+  const [status] = await exited;
+  if (status !== 0) throw new Error(`postqueue ended with status ${status}`);
+  return held;
 }
 
 function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
@@ -64,6 +81,7 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
       });
       return {
         pid: child.pid!,
+        held: () => heldBy(join(directory, 'var')),
         async [Symbol.asyncDispose]() {
           kill();
           await exited;

@@ -14,6 +14,8 @@ export interface SystemOptions {
 export interface RunningSystem extends AsyncDisposable {
   /** All processes of the system descend from this one. */
   readonly pid: number;
+  /** Messages that are on hold in the queue. */
+  held(): Promise<number>;
 }
 
 export interface MailSystem {

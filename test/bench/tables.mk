@@ -1,3 +1,3 @@
 .PHONY: bench-tables
-bench-tables: install ## lookup tables: a million rows, uniform lookups, against Debian's lmdb
+bench-tables: install test-programs ## lookup tables: a million rows, uniform lookups, against Debian's lmdb
 	@node --disable-warning=ExperimentalWarning test/bench/tables.ts

@@ -5,9 +5,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** Rejects after `seconds` with what was waited for. */
 export async function waitFor(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
-  for (const deadline = Date.now() + seconds * 1000; !(await condition()); await delay(20)) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds`);
+  if (!(await holdsWithin(seconds, condition))) throw new Error(`${what}: not within ${seconds} seconds`);
+}
+
+/** Whether the condition came to hold within `seconds`; looked at every `pause` milliseconds. */
+export async function holdsWithin(
+  seconds: number,
+  condition: () => boolean | Promise<boolean>,
+  pause = 20,
+): Promise<boolean> {
+  for (const deadline = Date.now() + seconds * 1000; !(await condition()); await delay(pause)) {
+    if (Date.now() > deadline) return false;
   }
+  return true;
 }
 
 /** Throws where something listens there already: the wrong system would be measured. */

@@ -1,14 +1,11 @@
 /**
- * What the qmgr pods of a fleet log, each followed from its beginning to its last line: which messages they have finished, and who
- * takes which shard. Wants `postfleet_log_format = json`, for the time of each line.
+ * What the qmgr pods of a fleet log: which messages they have finished, and who takes which shard. Lines that come twice count once.
+ * Wants `postfleet_log_format = json`, for the time of each line.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { CONFIGURATION, type Kubectl } from './kubectl.ts';
+import type { Kubectl } from './kubectl.ts';
+import { PodLogs } from './pod-logs.ts';
 
 const SELECTOR = 'postfleet.dev/service=qmgr';
-const LOOK_MS = 1000;
 
 interface Change {
   readonly shard: number;
@@ -19,41 +16,13 @@ interface Change {
 }
 
 export class QmgrLogs implements AsyncDisposable {
-  readonly #kubectl: Kubectl;
-  readonly #followed = new Map<string, ChildProcess>();
-  readonly #end = new AbortController();
+  readonly #logs: PodLogs;
   readonly #changes: Change[] = [];
-  readonly #looking: Promise<void>;
   /** By queue id: when qmgr first said that the message was finished. */
   readonly removed = new Map<string, number>();
 
   constructor(kubectl: Kubectl) {
-    this.#kubectl = kubectl;
-    this.#looking = this.#look();
-  }
-
-  async #look(): Promise<void> {
-    while (!this.#end.signal.aborted) {
-      // The API server may be away for a moment.
-      const pods = await this.#kubectl.pods(SELECTOR).catch(() => []);
-      for (const { name } of pods) if (!this.#followed.has(name)) this.#follow(name);
-      await sleep(LOOK_MS, undefined, { signal: this.#end.signal }).catch(() => undefined);
-    }
-  }
-
-  #follow(pod: string): void {
-    const args = ['--kubeconfig', CONFIGURATION, '--namespace', this.#kubectl.namespace, 'logs', '--follow', pod];
-    const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
-    this.#followed.set(pod, child);
-    let lines = 0;
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      lines++;
-      this.#read(pod, line);
-    });
-    // A pod without a container yet has no log: it is asked again.
-    child.once('close', () => {
-      if (lines === 0) this.#followed.delete(pod);
-    });
+    this.#logs = new PodLogs(kubectl, SELECTOR, (pod, line) => this.#read(pod, line));
   }
 
   #read(pod: string, line: string): void {
@@ -82,9 +51,7 @@ export class QmgrLogs implements AsyncDisposable {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#end.abort();
-    await this.#looking;
-    for (const child of this.#followed.values()) child.kill();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#logs[Symbol.asyncDispose]();
   }
 }

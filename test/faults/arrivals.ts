@@ -1,11 +1,11 @@
 /** What was seen to arrive, at sinks and in mailboxes. */
-import { type Copy, type Notice, unitOf } from './ledger.ts';
+import { type Copy, isRefused, type Notice, unitOf } from './ledger.ts';
 import { type Arrival, type Message, read } from './messages.ts';
 
 export class Arrivals {
   readonly copies: Copy[] = [];
   readonly notices: Notice[] = [];
-  /** Recipients of messages that have an outcome, as `unitOf` names them. */
+  /** Recipients of messages that have an outcome such as they should have, as `unitOf` names them. */
   readonly done = new Set<string>();
   readonly #lastBegan = new Map<string, number>();
 
@@ -13,7 +13,8 @@ export class Arrivals {
     const { copies, notices } = read(arrival);
     this.copies.push(...copies);
     this.notices.push(...notices);
-    for (const { id, recipient } of [...copies, ...notices]) this.done.add(unitOf(id, recipient));
+    const outcomes = [...copies, ...notices.filter(({ recipient }) => isRefused(recipient))];
+    for (const { id, recipient, isWhole } of outcomes) if (isWhole) this.done.add(unitOf(id, recipient));
     for (const { recipient } of copies) this.#lastBegan.set(recipient.split('@')[1]!, arrival.began);
   }
 

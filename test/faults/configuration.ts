@@ -18,8 +18,13 @@ export const sinkDomain = (at: number): string => `d${at}.test`;
 export const HELD_DOMAIN = 'held.test';
 export const BOX_DOMAIN = 'box.test';
 export const SENDER_DOMAIN = 'sender.test';
+/** Domain whose mail local(8) delivers, to the mailbox of the part of the name before the first "-". */
+export const LOCAL_DOMAIN = 'local.test';
+/** Domain whose mail error(8) returns. */
+export const GONE_DOMAIN = 'gone.test';
 /** Mailboxes below mail/ of the instance's directory. */
 export const BOX = 'box';
+export const LOCAL_BOX = 'ok';
 export const SENDER_BOX = 'sender';
 
 export interface ConfigurationOptions {
@@ -30,8 +35,12 @@ export interface ConfigurationOptions {
   readonly settings?: string;
 }
 
-/** Services that the runs have no use for: each would be one more process. */
-const LEFT_OUT = new Set(['tlsmgr', 'scache', 'proxymap', 'verify', 'lmtp', 'discard', 'local', 'flush', 'pickup']);
+/**
+ * Services that the runs have no use for, each of which would be one more process: tlsmgr, scache and verify are no processes of
+ * their own; tables are inline and ask no proxymap; lmtp is the program of smtp; of what discard takes nothing can be checked;
+ * flush answers ETRN alone; and the load comes by SMTP, so that pickup would have nothing.
+ */
+const LEFT_OUT = new Set(['tlsmgr', 'scache', 'proxymap', 'verify', 'lmtp', 'discard', 'flush', 'pickup']);
 
 const exists = (command: string): boolean => existsSync(join(CODE, 'services', command, `main.${EXTENSION}`));
 
@@ -53,6 +62,7 @@ export function writeConfiguration(directory: string, options: ConfigurationOpti
   const routes = [
     ...sinkPorts.map((port, at) => `{ ${sinkDomain(at)} = smtp:[127.0.0.1]:${port} }`),
     `{ ${HELD_DOMAIN} = held:[127.0.0.1]:${sinkPorts[0]} }`,
+    `{ ${GONE_DOMAIN} = error:5.1.2 nobody is there }`,
   ];
   mkdirSync(directory, { recursive: true });
   const master = masterCf();
@@ -61,10 +71,16 @@ export function writeConfiguration(directory: string, options: ConfigurationOpti
     join(directory, 'main.cf'),
     `compatibility_level = 3.12
 myhostname = faults.test
-mydestination =
+mydestination = ${LOCAL_DOMAIN}
+local_recipient_maps = inline:{ ${LOCAL_BOX}=${LOCAL_BOX} }
+alias_maps =
+recipient_delimiter = -
+mail_spool_directory = ${mailDirectory}/
 inet_interfaces = 127.0.0.1
 mynetworks = 127.0.0.0/8
 smtpd_recipient_restrictions = permit_mynetworks, reject
+smtpd_reject_unlisted_recipient = no
+smtpd_client_event_limit_exceptions =
 smtpd_peername_lookup = no
 smtp_tls_security_level = none
 transport_maps = inline:{ ${routes.join(', ')} }

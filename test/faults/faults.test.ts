@@ -28,9 +28,14 @@ for (const shape of ['one', 'many'] as const) {
     const verdict = balance(records);
     t.diagnostic(summary(verdict, records.kills.length));
     const unexplained = verdict.duplicates.filter(({ cause }) => cause === undefined);
-    assert.deepEqual({ lost: verdict.lost, unexplained }, { lost: [], unexplained: [] });
+    const { lost, damaged, wronglyBounced } = verdict;
+    assert.deepEqual(
+      { lost, damaged, wronglyBounced, unexplained },
+      { lost: [], damaged: [], wronglyBounced: [], unexplained: [] },
+    );
     assert.deepEqual(crashes, [], 'processes ended that nobody killed');
     assert.ok(passes(verdict));
+    assert.equal(verdict.queued, 0, 'what every next hop takes is still queued');
     assert.equal(verdict.accepted + verdict.unknown, 300);
     assert.equal(records.kills.length, 4);
     if (shape === 'many') assert.ok(takeovers.length > 0);

@@ -17,17 +17,23 @@ const PROGRAM = join(CODE, 'bin', `postfleet.${EXTENSION}`);
 const PORTS = 40;
 const START_LIMIT = 90_000;
 
-/** The kinds of processes that are killed, by shape. */
+/**
+ * The kinds of processes that are killed, by shape: all that hold work in a run. Of those with several names in master.cf one
+ * is: retry is the program of error, defer and trace are that of bounce.
+ */
 export const KINDS: Readonly<Record<Shape, readonly string[]>> = {
   one: ['master', 'nats-server', 'postgres', 'everything'],
   many: [
     'second qmgr',
     'smtpd',
+    'anvil',
     'cleanup',
     'rewrite',
     'qmgr',
     'smtp',
     'virtual',
+    'local',
+    'error',
     'bounce',
     'showq',
     'nats-server',

@@ -13,15 +13,22 @@ import {
 } from './ledger.ts';
 
 const RECIPIENT = 'ok-m1@d0.test';
+const REFUSED = 'no-m1@d0.test';
 const accepted: Sent = { id: 'm1', recipients: [RECIPIENT], attempts: [{ at: 1000, answered: 1010, code: 250 }] };
+const toRefused: Sent = { ...accepted, recipients: [REFUSED] };
 const copy = (queueId: string, began: number, ended = began + 10): Copy => ({
   id: 'm1',
   recipient: RECIPIENT,
   queueId,
   began,
   ended,
+  isWhole: true,
 });
-const notice = (queueId: string, about: string, at = 2000): Notice => ({ ...copy(queueId, at), about });
+const notice = (queueId: string, about: string, at = 2000): Notice => ({
+  ...copy(queueId, at),
+  recipient: REFUSED,
+  about,
+});
 const kill = (kind: string, at: number, back = at + 500): Kill => ({ kind, at, back });
 const records = (some: Partial<Records>): Records => ({
   sent: [accepted],
@@ -51,7 +58,7 @@ test('one of two recipients without an outcome makes the message lost', () => {
 test('what was delivered, bounced or queued balances', () => {
   const fates: [Partial<Records>, 'delivered' | 'bounced' | 'queued'][] = [
     [{ copies: [copy('A', 2000)] }, 'delivered'],
-    [{ notices: [notice('N', 'A')] }, 'bounced'],
+    [{ sent: [toRefused], notices: [notice('N', 'A')] }, 'bounced'],
     [{ queued: new Set([`m1 ${RECIPIENT}`]) }, 'queued'],
   ];
   for (const [some, fate] of fates) {
@@ -59,6 +66,33 @@ test('what was delivered, bounced or queued balances', () => {
     assert.equal(verdict[fate], 1, fate);
     assert.equal(passes(verdict), true, fate);
   }
+});
+
+test('a copy that is not whole is no delivery', () => {
+  const verdict = balance(records({ copies: [{ ...copy('A', 2000), isWhole: false }] }));
+  assert.deepEqual([verdict.lost, verdict.damaged], [['m1'], [`m1 ${RECIPIENT}`]]);
+});
+
+test('what arrives damaged fails the run, also beside what is whole', () => {
+  const damaged: [string, Partial<Records>][] = [
+    [
+      'the copy of another recipient',
+      { copies: [copy('A', 2000), { ...copy('A', 2000), recipient: 'ok-m2@d0.test' }] },
+    ],
+    ['a copy of nothing that was sent', { copies: [copy('A', 2000), { ...copy('B', 2000), id: '' }] }],
+    ['a notice with the message of another', { sent: [toRefused], notices: [{ ...notice('N', 'A'), isWhole: false }] }],
+  ];
+  for (const [what, some] of damaged) {
+    const verdict = balance(records(some));
+    assert.equal(verdict.damaged.length, 1, what);
+    assert.equal(passes(verdict), false, what);
+  }
+});
+
+test('a recipient that nobody refuses may not bounce', () => {
+  const verdict = balance(records({ notices: [{ ...notice('N', 'A'), recipient: RECIPIENT }] }));
+  assert.deepEqual(verdict.wronglyBounced, [`m1 ${RECIPIENT}`]);
+  assert.equal(passes(verdict), false);
 });
 
 test('a message without an answer is unknown, and may be missing', () => {
@@ -117,7 +151,7 @@ const causes: [string, Partial<Records>, RegExp | undefined][] = [
     { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill('smtp', 1999)] },
     undefined,
   ],
-  ...['smtpd', 'cleanup', 'rewrite', 'bounce', 'showq', 'nats-server'].map(
+  ...['smtpd', 'anvil', 'cleanup', 'rewrite', 'error', 'bounce', 'showq', 'nats-server'].map(
     (kind): [string, Partial<Records>, undefined] => [
       `${kind} killed during the attempt`,
       { copies: [copy('A', 2000), copy('A', 3000)], kills: [kill(kind, 2005)] },
@@ -155,15 +189,19 @@ const causes: [string, Partial<Records>, RegExp | undefined][] = [
     },
     undefined,
   ],
-  ['delivered, and bounced as well', { copies: [copy('A', 2000)], notices: [notice('N', 'A', 3000)] }, undefined],
+  [
+    'delivered, and bounced as well',
+    { sent: [toRefused], copies: [{ ...copy('A', 2000), recipient: REFUSED }], notices: [notice('N', 'A', 3000)] },
+    undefined,
+  ],
   [
     'two notices about one failure, whatever was killed',
-    { notices: [notice('N', 'A'), notice('O', 'A')], kills: [kill('everything', 2005)] },
+    { sent: [toRefused], notices: [notice('N', 'A'), notice('O', 'A')], kills: [kill('everything', 2005)] },
     undefined,
   ],
   [
     'one notice delivered twice, smtp killed during the first time',
-    { notices: [notice('N', 'A'), notice('N', 'A', 4000)], kills: [kill('smtp', 2005)] },
+    { sent: [toRefused], notices: [notice('N', 'A'), notice('N', 'A', 4000)], kills: [kill('smtp', 2005)] },
     /its notice/,
   ],
 ];

@@ -1,8 +1,10 @@
 /**
  * The ledger: what clients were told, what arrived, what was bounced, what still waits, and the kills meanwhile. Pure.
  *
- * A message is accepted when its client saw 250. It is lost when for one of its recipients there is no copy, no notice and
- * no row in the queue.
+ * A message is accepted when its client saw 250. It is lost when for one of its recipients there is no whole copy, no notice
+ * and nothing in the queue that will still be delivered. Nothing else may arrive either: a copy or a notice whose content is not
+ * what the client sent, or that is about nothing that was sent to that recipient, is damaged, and only recipients that are
+ * refused for good may bounce.
  *
  * A copy too many has one of two causes, or none, and then the run has failed. Copies carry the queue id under which they
  * were taken in, which tells which of the two it can be:
@@ -18,7 +20,7 @@
  *                       Postgres is away, alone or with the whole, is open at its kill too: no outcome of it could be
  *                       written.
  *
- * A kill of smtpd, cleanup, trivial-rewrite, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
+ * A kill of smtpd, anvil, cleanup, trivial-rewrite, error, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
  * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
  * covers most of them would prove nothing.
  */
@@ -45,6 +47,8 @@ export interface Copy {
   readonly queueId: string;
   readonly began: number;
   readonly ended: number;
+  /** Its content is what the client sent. */
+  readonly isWhole: boolean;
 }
 
 /** A notice about a recipient, as it reached the sender. */
@@ -66,7 +70,7 @@ export interface Records {
   readonly sent: readonly Sent[];
   readonly copies: readonly Copy[];
   readonly notices: readonly Notice[];
-  /** `id recipient` of what is still in the queue. */
+  /** `id recipient` of what is still in the queue, is tried again, and has its whole content. */
   readonly queued: ReadonlySet<string>;
   readonly kills: readonly Kill[];
   /** By queue id: when qmgr first said that the message was finished and its rows were gone. */
@@ -92,6 +96,10 @@ export interface Verdict {
   readonly bounced: number;
   readonly queued: number;
   readonly lost: readonly string[];
+  /** `id recipient` of what arrived and is not what was sent to that recipient. */
+  readonly damaged: readonly string[];
+  /** `id recipient` of what bounced though nobody refused it. */
+  readonly wronglyBounced: readonly string[];
   readonly duplicates: readonly Duplicate[];
   /** Deliveries that the rule would excuse, of all. */
   readonly excusable: { readonly copies: number; readonly of: number };
@@ -101,13 +109,16 @@ export interface Verdict {
 export const WRITE_LIMIT = 5000;
 
 const WAY_IN = new Set(['master', 'everything', 'smtpd', 'cleanup', 'rewrite', 'nats-server', 'postgres']);
-const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'postgres']);
+const WAY_OUT = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'smtp', 'virtual', 'local', 'postgres']);
 /** Postgres goes with each of these. */
 const WITH_POSTGRES = new Set(['master', 'everything', 'postgres']);
 /** While one of these is away, no outcome is written. */
 const WRITERS = new Set(['master', 'everything', 'qmgr', 'second qmgr', 'postgres']);
 
 export const unitOf = (id: string, recipient: string): string => `${id} ${recipient}`;
+
+/** Recipients that the sinks, or error(8), refuse for good. */
+export const isRefused = (recipient: string): boolean => recipient.startsWith('no-');
 
 type Faults = Pick<Records, 'kills' | 'removed'>;
 
@@ -190,6 +201,11 @@ export function balance(records: Records): Verdict {
   const { sent, copies, notices, queued } = records;
   const copiesOf = Map.groupBy(copies, ({ id, recipient }) => unitOf(id, recipient));
   const noticesOf = Map.groupBy(notices, ({ id, recipient }) => unitOf(id, recipient));
+  const addressed = new Set(sent.flatMap(({ id, recipients }) => recipients.map((recipient) => unitOf(id, recipient))));
+  const damaged = [...copies, ...notices]
+    .filter(({ id, recipient, isWhole }) => !isWhole || !addressed.has(unitOf(id, recipient)))
+    .map(({ id, recipient }) => unitOf(id, recipient));
+  const wronglyBounced = [...noticesOf].filter(([, [notice]]) => !isRefused(notice!.recipient)).map(([unit]) => unit);
   const lost: string[] = [];
   const duplicates = judgeNotices(notices, records);
   const counts = { accepted: 0, unknown: 0, refused: 0, delivered: 0, bounced: 0, queued: 0 };
@@ -207,7 +223,7 @@ export function balance(records: Records): Verdict {
       if (duplicate !== undefined) duplicates.push(duplicate);
       if (queued.has(unit)) fates.add('queued');
       else if (bounced.length > 0) fates.add('bounced');
-      else if (arrived.length > 0) fates.add('delivered');
+      else if (arrived.some(({ isWhole }) => isWhole)) fates.add('delivered');
       else fates.add('lost');
     }
     if (!accepted) {
@@ -221,7 +237,15 @@ export function balance(records: Records): Verdict {
     else counts.delivered++;
   }
   const excusable = copies.filter((copy) => openAt(copy, records) !== undefined).length;
-  return { sent: sent.length, ...counts, lost, duplicates, excusable: { copies: excusable, of: copies.length } };
+  return {
+    sent: sent.length,
+    ...counts,
+    lost,
+    damaged,
+    wronglyBounced,
+    duplicates,
+    excusable: { copies: excusable, of: copies.length },
+  };
 }
 
 /** The last line of a run. */
@@ -232,4 +256,7 @@ export const summary = (verdict: Verdict, kills: number): string =>
 
 /** Whether the run shows what it has to. */
 export const passes = (verdict: Verdict): boolean =>
-  verdict.lost.length === 0 && verdict.duplicates.every(({ cause }) => cause !== undefined);
+  verdict.lost.length === 0 &&
+  verdict.damaged.length === 0 &&
+  verdict.wronglyBounced.length === 0 &&
+  verdict.duplicates.every(({ cause }) => cause !== undefined);

@@ -50,6 +50,11 @@ export class Load {
     this.#todo = [...this.#all].reverse();
   }
 
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#clients.size;
+  }
+
   get sent(): Sent[] {
     return this.#all
       .filter(({ attempts }) => attempts.length > 0)

@@ -8,8 +8,9 @@
  *   --shape S      one: all services in one process. many: each a process of its own. Both by halves where it is left out
  *   --part P       kills or disk; both where it is left out
  *
- * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, a duplicate has no cause, a process ended
- * that nobody killed, a takeover took too long, or the disk does not hold what it should.
+ * Ends with the line `sent … accepted … kills …`. Exit status 1 where mail was lost, arrived damaged, bounced without need or was
+ * still queued a minute after the last arrival though every next hop takes it, a duplicate has no cause, a process ended that nobody killed, a kind of process was never killed while it held work though there
+ * were kills enough for each kind, a takeover took too long, or the disk does not hold what it should.
  */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -65,6 +66,7 @@ async function killing(directory: string): Promise<boolean> {
   const records: Records[] = [];
   const takeovers: Takeover[] = [];
   const crashes: string[] = [];
+  const neverBusy: string[] = [];
   for (const [at, shape] of shapes.entries()) {
     const part = (total: number): number => Math.floor((total + at) / shapes.length);
     const result = await run({
@@ -79,13 +81,17 @@ async function killing(directory: string): Promise<boolean> {
     records.push(result.records);
     takeovers.push(...result.takeovers);
     crashes.push(...result.crashes);
+    neverBusy.push(...result.neverBusy.map((kind) => `${kind} (${shape})`));
   }
   const merged = merge(records);
   const verdict = balance(merged);
   for (const { id, recipient, copies, cause, detail } of verdict.duplicates)
     say(`duplicate ${id} ${recipient}: ${copies} copies: ${cause ?? 'NO CAUSE'} (${detail})`);
   for (const id of verdict.lost.slice(0, LISTED)) say(`LOST ${id}`);
+  for (const unit of verdict.damaged.slice(0, LISTED)) say(`DAMAGED ${unit}`);
+  for (const unit of verdict.wronglyBounced.slice(0, LISTED)) say(`BOUNCED though nobody refused it: ${unit}`);
   for (const crash of crashes.slice(0, LISTED)) say(`CRASH ${crash}`);
+  for (const kind of neverBusy) say(`IDLE ${kind}: never killed while it held work`);
   const { excusable } = verdict;
   say(
     `an open attempt would excuse ${excusable.copies} of ${excusable.of} deliveries (${((100 * excusable.copies) / Math.max(1, excusable.of)).toFixed(1)} %)`,
@@ -95,7 +101,13 @@ async function killing(directory: string): Promise<boolean> {
   if (takeovers.length > 0)
     say(`takeover: max ${slowest.toFixed(1)} s of ${takeovers.length}; mail flows again after ${flowing.toFixed(1)} s`);
   say(summary(verdict, merged.kills.length));
-  return passes(verdict) && crashes.length === 0 && slowest <= TAKEOVER_LIMIT;
+  return (
+    passes(verdict) &&
+    verdict.queued === 0 &&
+    crashes.length === 0 &&
+    neverBusy.length === 0 &&
+    slowest <= TAKEOVER_LIMIT
+  );
 }
 
 // What runs is ended with us: see the exit listeners of the fleet and of the image.

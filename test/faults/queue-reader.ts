@@ -1,8 +1,37 @@
-/** Asks showq for the queue, again and again, as an operator's monitoring would: so that showq has work when it is killed. */
+/**
+ * Asks showq for the queue, again and again, as an operator's monitoring would: so that showq has work when it is killed. And for
+ * the content of what is left in it at the end.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RemoteClients } from '../../lib/clients/grpc.ts';
+
+/** Clients of the services of the instance with that state directory. */
+function clientsOf(state: string): RemoteClients {
+  const { parameters } = JSON.parse(readFileSync(join(state, 'run', 'instance.json'), 'utf8')) as {
+    parameters: { postfleet_rpc_address: string; postfleet_rpc_token_file: string };
+  };
+  const token = readFileSync(parameters.postfleet_rpc_token_file, 'utf8').trim();
+  return new RemoteClients({ address: parameters.postfleet_rpc_address, token });
+}
+
+/** The contents, as latin1, of messages that are in the queue, by queue id; those that cannot be read are left out. */
+export async function queuedContents(state: string, queueIds: ReadonlySet<string>): Promise<Map<string, string>> {
+  await using clients = clientsOf(state);
+  const queue = clients.queue('showq');
+  const contents = new Map<string, string>();
+  for (const queueId of queueIds) {
+    const pieces: Buffer[] = [];
+    try {
+      for await (const { content } of queue.read({ queueId })) pieces.push(content);
+    } catch {
+      continue;
+    }
+    contents.set(queueId, Buffer.concat(pieces).toString('latin1'));
+  }
+  return contents;
+}
 
 export class QueueReader {
   /** Listings under way. */
@@ -12,11 +41,7 @@ export class QueueReader {
   async run(state: string, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const { parameters } = JSON.parse(readFileSync(join(state, 'run', 'instance.json'), 'utf8')) as {
-          parameters: { postfleet_rpc_address: string; postfleet_rpc_token_file: string };
-        };
-        const token = readFileSync(parameters.postfleet_rpc_token_file, 'utf8').trim();
-        await using clients = new RemoteClients({ address: parameters.postfleet_rpc_address, token });
+        await using clients = clientsOf(state);
         while (!signal.aborted) await this.#list(clients);
       } catch {
         await delay(100, undefined, { signal }).catch(() => undefined);

@@ -6,13 +6,22 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Arrivals, outstanding } from './arrivals.ts';
-import { BOX, BOX_DOMAIN, SENDER_BOX, type Shape, writeConfiguration } from './configuration.ts';
+import {
+  BOX,
+  BOX_DOMAIN,
+  GONE_DOMAIN,
+  LOCAL_BOX,
+  LOCAL_DOMAIN,
+  SENDER_BOX,
+  type Shape,
+  writeConfiguration,
+} from './configuration.ts';
 import { Fleet, KINDS } from './fleet.ts';
 import { type Kill, type Records, unitOf } from './ledger.ts';
 import { Load } from './load.ts';
 import { Mailbox } from './mailboxes.ts';
-import { idOf, makeMessages } from './messages.ts';
-import { QueueReader } from './queue-reader.ts';
+import { idOf, isWhole, ledgerIdOf, makeMessages } from './messages.ts';
+import { QueueReader, queuedContents } from './queue-reader.ts';
 import type { Random } from './random.ts';
 import { Sink } from './sink.ts';
 import { measureTakeover, ownedBy, shardsOfDomains, type Takeover } from './takeover.ts';
@@ -34,6 +43,8 @@ export interface RunResult {
   readonly takeovers: readonly Takeover[];
   /** Processes that ended by themselves. */
   readonly crashes: readonly string[];
+  /** Kinds of which no process was killed while it held work, in a run with kills enough for each kind. */
+  readonly neverBusy: readonly string[];
 }
 
 const SINKS = 8;
@@ -45,10 +56,16 @@ const WORK_LIMIT = 8000;
 /** Those of a run with several; and milliseconds until both hold shards. */
 const QMGRS = ['qmgr', 'second qmgr'];
 const BOTH_LIMIT = 60_000;
-const DRAIN_LIMIT = 120_000;
+/** Those with which all services end. */
+const WHOLE = ['master', 'everything'];
+const DRAIN_LIMIT = 600_000;
+/** Milliseconds without an arrival after which nothing more comes: fifteen times maximal_backoff_time. */
+const QUIET = 60_000;
 /** Milliseconds after everything has arrived, in which a copy too many would arrive. */
 const AFTERMATH = 4000;
 const MANY_SHARDS = 4;
+/** Rows of the queue that are shown at most. */
+const LISTED = 50;
 
 class Run {
   readonly #options: RunOptions;
@@ -56,14 +73,18 @@ class Run {
   readonly #sink: Sink;
   readonly #load: Load;
   readonly #arrivals: Arrivals;
-  readonly #boxes: { readonly box: Mailbox; readonly sender: Mailbox };
+  readonly #boxes: readonly Mailbox[];
   readonly #reader: QueueReader;
   readonly #refused: ReadonlySet<string>;
   readonly #domains: ReadonlyMap<string, number>;
   readonly #returning: Promise<void>[] = [];
   readonly #began = Date.now();
+  /** Kinds that held work when they were killed, once at least. */
+  readonly #busy = new Set<string>();
   readonly kills: { kind: string; at: number; back: number }[] = [];
   readonly takeovers: Takeover[] = [];
+  /** A kill waits until its victim holds work. */
+  isWaitingForWork = false;
 
   constructor(
     options: RunOptions,
@@ -86,16 +107,21 @@ class Run {
     this.#refused = parts.refused;
     this.#domains = parts.domains;
     const { mailDirectory } = parts.fleet;
-    this.#boxes = { box: new Mailbox(mailDirectory, BOX), sender: new Mailbox(mailDirectory, SENDER_BOX) };
+    this.#boxes = [BOX, LOCAL_BOX, SENDER_BOX].map((name) => new Mailbox(mailDirectory, name));
   }
 
   collect(): void {
-    for (const box of [this.#boxes.box, this.#boxes.sender]) for (const mail of box.fresh()) this.#arrivals.add(mail);
+    for (const box of this.#boxes) for (const mail of box.fresh()) this.#arrivals.add(mail);
   }
 
   /** Accepted recipients without an outcome that has been seen. */
   get outstanding(): number {
     return outstanding(this.#load.accepted, this.#arrivals);
+  }
+
+  #outstandingAt(domain: string): number {
+    this.collect();
+    return outstanding(this.#load.accepted, this.#arrivals, (recipient) => recipient.endsWith(`@${domain}`));
   }
 
   /** How much the processes of a kind have in hand, as far as it shows from outside. */
@@ -113,9 +139,14 @@ class Run {
       case 'second qmgr':
       case 'postgres':
         return this.#sink.open;
+      case 'anvil':
+        return this.#load.connections;
       case 'virtual':
-        this.collect();
-        return outstanding(this.#load.accepted, this.#arrivals, (recipient) => recipient.endsWith(`@${BOX_DOMAIN}`));
+        return this.#outstandingAt(BOX_DOMAIN);
+      case 'local':
+        return this.#outstandingAt(LOCAL_DOMAIN);
+      case 'error':
+        return this.#outstandingAt(GONE_DOMAIN);
       case 'bounce':
         this.collect();
         return [...this.#refused].filter((recipient) => !this.#arrivals.done.has(unitOf(idOf(recipient), recipient)))
@@ -129,10 +160,14 @@ class Run {
 
   /** Waits until the kind has a process that holds work; resolves to how much. */
   async #working(kind: string): Promise<number> {
-    for (const deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
-      const work = this.#fleet.pid(kind) === undefined ? 0 : this.#work(kind);
+    // The time in which it may come to hold some begins when it could: everything may be away.
+    for (let deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
+      const isThere = this.#fleet.pid(kind) !== undefined;
+      const work = isThere ? this.#work(kind) : 0;
       if (work > 0) return work;
-      if (Date.now() > deadline && this.#fleet.pid(kind) !== undefined) return 0;
+      const isStarting = this.kills.some(({ kind, back }) => WHOLE.includes(kind) && back === Number.POSITIVE_INFINITY);
+      if (!isThere || isStarting) deadline = Date.now() + WORK_LIMIT;
+      if (Date.now() > deadline) return 0;
     }
   }
 
@@ -151,7 +186,10 @@ class Run {
     // What a takeover takes is measured while nothing else is away.
     if (isQmgr) await Promise.all(this.#returning);
     const shards = isQmgr ? await this.#shardsOf(kind) : [];
+    this.isWaitingForWork = true;
     const work = await this.#working(kind);
+    this.isWaitingForWork = false;
+    if (work > 0) this.#busy.add(kind);
     const killed = this.#fleet.kill(kind);
     if (killed === undefined) throw new Error(`${kind}: no such process`);
     const kill = { kind, at: Date.now(), back: Number.POSITIVE_INFINITY };
@@ -180,16 +218,31 @@ class Run {
     if (isQmgr) await returned;
   }
 
+  /** Kinds of which no process was killed while it held work; none where the kills were too few for all kinds. */
+  get neverBusy(): string[] {
+    const { shape, kills } = this.#options;
+    return kills < KINDS[shape].length ? [] : KINDS[shape].filter((kind) => !this.#busy.has(kind));
+  }
+
   /** Every kill that was begun is over. */
   async settled(): Promise<void> {
     await Promise.all(this.#returning);
   }
 
+  /** What is left in the queue and would be delivered: neither on hold nor without the content that was sent. */
   async queued(): Promise<Set<string>> {
-    const rows = await this.#fleet.query<{ recipient: string }>(
-      `select convert_from(address, 'UTF8') as recipient from recipient`,
+    const rows = await this.#fleet.query<{ queue_id: string; recipient: string; line: string }>(
+      `select queue_id, recipient, concat_ws(' ', queue_id, recipient, queue_name, 'shard', shard, next_attempt, reason) as line
+         from mailq where queue_name <> 'hold'`,
     );
-    return new Set(rows.map(({ recipient }) => unitOf(idOf(recipient), recipient)));
+    for (const { line } of rows.slice(0, LISTED)) this.#options.say(`still queued: ${line}`);
+    const contents = await queuedContents(this.#fleet.state, new Set(rows.map(({ queue_id }) => queue_id)));
+    return new Set(
+      rows.flatMap(({ queue_id, recipient }) => {
+        const content = contents.get(queue_id) ?? '';
+        return isWhole(content) ? [unitOf(ledgerIdOf(content), recipient)] : [];
+      }),
+    );
   }
 }
 
@@ -237,10 +290,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
   if (shape === 'many') fleet.startSecondQmgr();
   const load: Load = new Load({
     port: fleet.port,
-    messages: makeMessages(shape === 'one' ? 'a' : 'b', messages, SINKS, random),
+    messages: makeMessages(shape === 'one' ? 'a' : 'b', messages, SINKS, random, [
+      ['ok', LOCAL_DOMAIN],
+      ['no', GONE_DOMAIN],
+    ]),
     sessions: SESSIONS,
     rate: messages / ((kills + 1) * PACE),
-    isAhead: () => next < plan.length && load.begun > segment * (next + 1),
+    isAhead: () => next < plan.length && !state.isWaitingForWork && load.begun > segment * (next + 1),
     random,
     signal: end.signal,
   });
@@ -261,10 +317,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
       next++;
     }
     await Promise.all([state.settled(), loading]);
-    for (const deadline = Date.now() + DRAIN_LIMIT; Date.now() < deadline; await delay(250)) {
+    let last = { at: Date.now(), outstanding: state.outstanding };
+    for (const deadline = last.at + DRAIN_LIMIT; Date.now() < Math.min(deadline, last.at + QUIET); await delay(250)) {
       fleet.assertAlive();
       state.collect();
-      if (state.outstanding === 0) break;
+      const { outstanding } = state;
+      if (outstanding < last.outstanding) last = { at: Date.now(), outstanding };
+      if (outstanding === 0) break;
     }
     await delay(AFTERMATH);
     const queued = await state.queued();
@@ -279,7 +338,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       kills: state.kills as Kill[],
       removed: fleet.removed(),
     };
-    return { records, takeovers: state.takeovers, crashes: fleet.crashes() };
+    return { records, takeovers: state.takeovers, crashes: fleet.crashes(), neverBusy: state.neverBusy };
   } finally {
     end.abort();
     clearInterval(show);

@@ -96,7 +96,7 @@ export class Sink implements AsyncDisposable {
     const finish = (): void => {
       if (!socket.destroyed) {
         reply('250 2.0.0 Ok');
-        const text = content!.join('\r\n');
+        const text = content!.map((line) => `${line}\r\n`).join('');
         this.#options.taken({ sender, recipients, content: text, began, ended: Date.now(), port });
       }
       end();

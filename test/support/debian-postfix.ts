@@ -1,6 +1,7 @@
 /**
- * Debian's Postfix as a next hop: an instance of its own below a temporary folder, an smtpd on a free port of 127.0.0.1 that
- * takes mail for example.net and delivers it into one maildir. It needs root, as Postfix does.
+ * Debian's Postfix as a next hop and as a client: an instance of its own below a temporary folder, an smtpd on a free port of
+ * 127.0.0.1 that takes mail for example.net and delivers it into one maildir, and relays everything else where it is told to. It
+ * needs root, as Postfix does.
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,6 +36,11 @@ export interface DebianPostfix extends AsyncDisposable {
   messages(count: number): Promise<Buffer[]>;
 }
 
+export interface DebianPostfixOptions {
+  /** The port of 127.0.0.1 that mail for other domains than example.net goes to. */
+  readonly relayPort?: number;
+}
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -48,7 +54,8 @@ function userId(name: string, flag: '-u' | '-g'): number {
   return Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
 }
 
-function mainCf(folder: string, nobody: number, group: number): string {
+function mainCf(folder: string, nobody: number, group: number, { relayPort }: DebianPostfixOptions): string {
+  const relayhost = relayPort === undefined ? '' : `[127.0.0.1]:${relayPort}`;
   return `compatibility_level = 3.6
 queue_directory = ${folder}/spool
 data_directory = ${folder}/data
@@ -77,6 +84,7 @@ virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:${nobody}
 virtual_gid_maps = static:${group}
 virtual_minimum_uid = 1
+relayhost = ${relayhost}
 `;
 }
 
@@ -103,12 +111,13 @@ function masterCf(port: number): string {
     'proxymap unix - - n - - proxymap',
     'anvil unix - - n - 1 anvil',
     'virtual unix - n n - - virtual',
+    'smtp unix - - n - - smtp',
     'postlog unix-dgram n - n - 1 postlogd',
     '',
   ].join('\n');
 }
 
-export async function debianPostfix(): Promise<DebianPostfix> {
+export async function debianPostfix(options: DebianPostfixOptions = {}): Promise<DebianPostfix> {
   const folder = mkdtempSync(join(tmpdir(), 'postfleet-postfix-'));
   chmodSync(folder, 0o755);
   const port = await freePort();
@@ -116,7 +125,7 @@ export async function debianPostfix(): Promise<DebianPostfix> {
   for (const name of ['etc', 'spool', 'data', 'mail']) mkdirSync(join(folder, name));
   chownSync(join(folder, 'data'), userId('postfix', '-u'), userId('postfix', '-g'));
   chownSync(join(folder, 'mail'), nobody, group);
-  writeFileSync(join(folder, 'etc/main.cf'), mainCf(folder, nobody, group));
+  writeFileSync(join(folder, 'etc/main.cf'), mainCf(folder, nobody, group, options));
   writeFileSync(join(folder, 'etc/master.cf'), masterCf(port));
   const postfix = (command: string) =>
     execFileSync(POSTFIX, ['-c', join(folder, 'etc'), command], { stdio: 'ignore', env: { PATH: process.env.PATH } });
