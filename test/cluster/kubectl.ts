@@ -33,6 +33,8 @@ export class Kubectl {
     const errors: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => printed.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+    // One that ends without reading says why with its status.
+    child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     const { promise, resolve, reject } = Promise.withResolvers<number | null>();
     child.once('error', reject);
