@@ -18,7 +18,8 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { ApiClient } from '../../operator/runtime/api-client.ts';
 import { serverFolder, startServer } from './servers.ts';
 
-const TOOLS = join(import.meta.dirname, '../../.tools/cluster/bin');
+/** Where test/cluster keeps what it builds. */
+const TOOLS = join(process.env.POSTFLEET_CACHE ?? join(import.meta.dirname, '../../.tools/cluster'), 'bin');
 const ETCD = ['/usr/bin/etcd', '/usr/local/bin/etcd'].find((path) => existsSync(path));
 const KUBERNETES = existsSync(TOOLS) ? readdirSync(TOOLS).find((name) => name.startsWith('kubernetes-')) : undefined;
 const START_LIMIT_MS = 120_000;
