@@ -52,7 +52,7 @@ const SESSIONS = 12;
 /** Seconds of load for each kill. */
 const PACE = 1.5;
 /** Milliseconds for which a kill waits until its victim holds work. */
-const WORK_LIMIT = 8000;
+const WORK_LIMIT = 30_000;
 /** Those of a run with several; and milliseconds until both hold shards. */
 const QMGRS = ['qmgr', 'second qmgr'];
 const BOTH_LIMIT = 60_000;
