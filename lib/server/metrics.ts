@@ -9,6 +9,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
   readonly registry: Registry;
+  /** Called before each reading: whoever keeps counts as plain numbers hands them over. */
+  readonly handOver: Set<() => void>;
   readonly accepted: Counter<'service'>;
   readonly rejected: Counter<'service' | 'stage'>;
   readonly connections: Counter<'service'>;
@@ -30,31 +32,40 @@ const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const handOver = new Set<() => void>();
+  const collect = (): void => {
+    for (const give of handOver) give();
+  };
   return {
     registry,
+    handOver,
     accepted: new Counter({
       name: 'postfleet_messages_accepted_total',
       help: 'Messages answered with 250: kept',
       labelNames: ['service'],
       registers,
+      collect,
     }),
     rejected: new Counter({
       name: 'postfleet_rejected_total',
       help: 'Commands refused, by stage',
       labelNames: ['service', 'stage'],
       registers,
+      collect,
     }),
     connections: new Counter({
       name: 'postfleet_connections_total',
       help: 'Client connections accepted',
       labelNames: ['service'],
       registers,
+      collect,
     }),
     sessions: new Gauge({
       name: 'postfleet_sessions',
       help: 'Client sessions open',
       labelNames: ['service'],
       registers,
+      collect,
     }),
     delivered: new Counter({
       name: 'postfleet_recipients_delivered_total',
@@ -106,6 +117,7 @@ export function createMetrics(): Metrics {
       labelNames: ['service'],
       buckets: SECONDS,
       registers,
+      collect,
     }),
     connectionReuse: new Counter({
       name: 'postfleet_connections_reused_total',
