@@ -1,5 +1,6 @@
 # Every target that a person calls; "make" alone lists them. What is missing is installed first: Node 24 and the packages
-# by npm, nats-server by Go, for tests and benchmark swaks, postfix and python3 by apt-get. Nothing outside this folder is touched, except by targets that say so.
+# by npm, nats-server by Go, for tests and benchmark swaks, postfix and python3 by apt-get. Nothing outside this folder is
+# touched, except by targets that say so.
 
 NODE_VERSION := 24.21.0
 NATS_VERSION := 2.15.2

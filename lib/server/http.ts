@@ -7,6 +7,7 @@
  */
 import { createServer, type ServerResponse } from 'node:http';
 import { listenError } from './listen-error.ts';
+import type { Endpoint } from './listeners.ts';
 
 export interface HttpOptions {
   /** "host:port" */
@@ -49,17 +50,21 @@ async function answer(options: HttpOptions, path: string, response: ServerRespon
   }
 }
 
+/** The parts of "host:port"; an IPv6 address stands in brackets there, and without them here. */
+export function hostAndPort(listen: string): Endpoint {
+  const colon = listen.lastIndexOf(':');
+  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
+}
+
 export async function listenHttp(options: HttpOptions): Promise<AsyncDisposable> {
   const server = createServer({ requestTimeout: 5000 }, (request, response) => {
     answer(options, (request.url ?? '').split('?')[0]!, response).catch((error: unknown) =>
       send(response, 500, `${String(error)}\n`),
     );
   });
-  const colon = options.listen.lastIndexOf(':');
-  const host = options.listen.slice(0, colon).replace(/^\[|\]$/g, '');
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
-  server.listen({ host, port: Number(options.listen.slice(colon + 1)) }, resolve);
+  server.listen(hostAndPort(options.listen), resolve);
   try {
     await promise;
   } catch (error) {

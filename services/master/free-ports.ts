@@ -5,6 +5,7 @@
 import { createServer } from 'node:net';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { endpoints } from '../../lib/server/endpoints.ts';
+import { hostAndPort } from '../../lib/server/http.ts';
 import { listenError } from '../../lib/server/listen-error.ts';
 import type { Endpoint } from '../../lib/server/listeners.ts';
 import { EX, FatalError } from '../../lib/util/errors.ts';
@@ -69,9 +70,4 @@ async function whyNot({ what, host, port }: WantedPort): Promise<FatalError | un
   server.once('error', (error) => resolve(listenError(what, `${host}:${port}`, error, 'choose others with PORT=')));
   server.listen({ host, port }, () => server.close(() => resolve(undefined)));
   return promise;
-}
-
-function hostAndPort(listen: string): Endpoint {
-  const colon = listen.lastIndexOf(':');
-  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
 }

@@ -12,7 +12,7 @@
 import type { Pool } from 'pg';
 import { purgeContent } from '../../lib/queue/content.ts';
 import { forgetSubmissionKeys } from '../../lib/queue/sql/ingest.ts';
-import { appliedPositions } from '../../lib/queue/sql/shard-log.ts';
+import { type AppliedPosition, appliedPositions } from '../../lib/queue/sql/shard-log.ts';
 import { referredContent } from '../../lib/queue/sql/trim.ts';
 import { CONTENT_STREAM, incomingStream } from '../../lib/queue/streams.ts';
 import type { Nats } from '../../lib/server/stores.ts';
@@ -43,9 +43,14 @@ const KEYS = 5000;
 const PREFIX = 'postfleet.content.';
 
 /** When the first frame was written that has no rows yet; undefined where all have. */
-async function firstUnapplied(nats: Nats, shard: number, applied: number): Promise<Date | undefined> {
+async function firstUnapplied(
+  nats: Nats,
+  shard: number,
+  known: AppliedPosition | undefined,
+): Promise<Date | undefined> {
   const stream = incomingStream(shard);
-  const { state } = await nats.manager.streams.info(stream);
+  const { state, created } = await nats.manager.streams.info(stream);
+  const applied = known?.created === created ? known.appliedSequence : 0;
   // A log that ends before what was applied is another one, restored or made anew: none of it is known to have rows.
   const after = applied > state.last_seq ? 0 : applied;
   const sequence = Math.max(after + 1, state.first_seq);
@@ -61,9 +66,7 @@ async function safeBefore({ nats, pool, shards }: SweepContext): Promise<number>
   const applied = await appliedPositions(pool);
   let before = Number.POSITIVE_INFINITY;
   for (let shard = 0; shard < shards; shard++) {
-    const { created } = await nats.manager.streams.info(incomingStream(shard));
-    const known = applied.get(shard);
-    const first = await firstUnapplied(nats, shard, known?.created === created ? known.appliedSequence : 0);
+    const first = await firstUnapplied(nats, shard, applied.get(shard));
     if (first !== undefined) before = Math.min(before, first.getTime() - FRAME_DISTANCE);
   }
   return before;

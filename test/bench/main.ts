@@ -20,8 +20,8 @@ import { flood, paced, percentile, probe } from './load.ts';
 import { type MemoryUse, memory } from './memory.ts';
 import { postfix } from './postfix.ts';
 import { postfleet, postfleetProcesses } from './postfleet.ts';
-import { startSink } from './sink.ts';
-import type { MailSystem } from './system.ts';
+import { type Sink, startSink } from './sink.ts';
+import type { MailSystem, RunningSystem } from './system.ts';
 import { cpuSeconds, pssMegabytes } from './usage.ts';
 import { holdsWithin } from './wait.ts';
 
@@ -100,19 +100,26 @@ async function missing(total: number, count: () => number | Promise<number>, pau
   return Math.max(0, total - found);
 }
 
-async function measure(system: MailSystem, scenario: Scenario): Promise<Measurement> {
-  const messages = Number(options.messages);
+/** Work beside a system that runs for it alone, with a sink; nothing of both is left afterwards. */
+async function beside<T>(
+  system: MailSystem,
+  { mode, sessions }: Pick<Scenario, 'mode' | 'sessions'>,
+  work: (running: RunningSystem, sink: Sink) => Promise<T>,
+): Promise<T> {
   mkdirSync(base, { recursive: true });
   const directory = mkdtempSync(join(base, `${system.name}-`));
   try {
     using sink = await startSink(SINK_PORT);
-    await using running = await system.start({
-      directory,
-      smtpPort: SMTP_PORT,
-      sinkPort: SINK_PORT,
-      mode: scenario.mode,
-      sessions: scenario.sessions,
-    });
+    await using running = await system.start({ directory, smtpPort: SMTP_PORT, sinkPort: SINK_PORT, mode, sessions });
+    return await work(running, sink);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function measure(system: MailSystem, scenario: Scenario): Promise<Measurement> {
+  const messages = Number(options.messages);
+  return beside(system, scenario, async (running, sink) => {
     const { sessions, kept } = scenario;
     await flood({ port: SMTP_PORT, sessions, messages: system.warmUp, kept, size: SIZE });
     if (scenario.mode === 'relay') await missing(system.warmUp, sink.messages);
@@ -151,9 +158,7 @@ async function measure(system: MailSystem, scenario: Scenario): Promise<Measurem
       peak_mb: peak,
       lost,
     };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 async function compare(scenario: Scenario): Promise<Row[]> {
@@ -193,23 +198,12 @@ interface PacedRun {
 }
 
 /** One system beside a load of `rate` messages a second. */
-async function pacedRun(system: MailSystem, rate: number): Promise<PacedRun> {
-  const directory = mkdtempSync(join(base, `${system.name}-`));
-  try {
-    using sink = await startSink(SINK_PORT);
-    await using _running = await system.start({
-      directory,
-      smtpPort: SMTP_PORT,
-      sinkPort: SINK_PORT,
-      mode: 'relay',
-      sessions: 20,
-    });
+function pacedRun(system: MailSystem, rate: number): Promise<PacedRun> {
+  return beside(system, { mode: 'relay', sessions: 20 }, async (_running, sink) => {
     await flood({ port: SMTP_PORT, sessions: 20, messages: system.warmUp, kept: false, size: SIZE });
     const times = await paced(SMTP_PORT, SIZE, rate, 10);
     return { times, lost: await missing(system.warmUp + times.length, sink.messages) };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Reply times at half of the rate that Postfix reaches at most. */

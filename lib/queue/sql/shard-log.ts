@@ -38,10 +38,14 @@ export async function shardPosition(client: Queryable, shard: number): Promise<S
       };
 }
 
-/** Up to where each shard has applied which life of its stream, by shard. */
-export async function appliedPositions(
-  client: Queryable,
-): Promise<Map<number, { readonly created: string; readonly appliedSequence: number }>> {
+/** Up to where a shard has applied which life of its stream. */
+export interface AppliedPosition {
+  readonly created: string;
+  readonly appliedSequence: number;
+}
+
+/** By shard. */
+export async function appliedPositions(client: Queryable): Promise<Map<number, AppliedPosition>> {
   const result = await client.query<{ shard: number; created: string; applied_sequence: number }>(
     `select s.shard, split_part(l.created, '#', 1) as created, s.applied_sequence
        from shard s join log l on l.log = s.incoming_log`,
