@@ -44,6 +44,26 @@ export function cpuSeconds(root: number): number {
   return tree(root).reduce((sum, process) => sum + process.cpuTicks, 0) / TICKS;
 }
 
+/** Time of all processors so far, in ticks: what was spent, and what a host gave to other machines meanwhile. */
+export interface ProcessorTime {
+  readonly all: number;
+  readonly stolen: number;
+}
+
+/** From the first line of /proc/stat. */
+export function processorTime(): ProcessorTime {
+  const line = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]!;
+  // user, nice, system, idle, iowait, irq, softirq, steal; the time of guests is contained in the first two.
+  const ticks = line.split(/\s+/).slice(1, 9).map(Number);
+  return { all: ticks.reduce((sum, count) => sum + count, 0), stolen: ticks[7] ?? 0 };
+}
+
+/** The part of the time since `before` that was stolen, 0 to 1. */
+export function stolenSince(before: ProcessorTime): number {
+  const now = processorTime();
+  return now.all === before.all ? 0 : (now.stolen - before.stolen) / (now.all - before.all);
+}
+
 /** Mebibytes by process id. */
 export function pssByProcess(root: number): Map<number, number> {
   const pss = new Map<number, number>();
