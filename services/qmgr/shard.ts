@@ -1,8 +1,8 @@
 /**
  * One shard under one lease: what the former owner left is taken up, then the incoming log is read, due recipients are
- * brought in and the logs are trimmed, until the lease ends.
+ * brought in, messages are finished that others left, and the logs are trimmed, until the lease ends.
  *
- * An error of a store ends the round of all three; they begin again, after a pause, from what Postgres says is applied.
+ * An error of a store ends the round of all of them; they begin again, after a pause, from what Postgres says is applied.
  * Logs what it takes up, a gap or another life of the log, and the errors that made it begin again, once each.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { wholeEnvelope } from '../../lib/queue/entry-reader.ts';
 import { decodeFrame } from '../../lib/queue/frame.ts';
 import { shardOf } from '../../lib/queue/shard-hash.ts';
-import { finishingMessages, nextDue, reclaimActive } from '../../lib/queue/sql/due.ts';
+import { nextDue, reclaimActive } from '../../lib/queue/sql/due.ts';
 import { beginLog, logNumber, shardPosition } from '../../lib/queue/sql/shard-log.ts';
 import { incomingStream } from '../../lib/queue/streams.ts';
 import { Pace } from '../../lib/util/pace.ts';
@@ -22,6 +22,7 @@ import { LogFeed } from './log-feed.ts';
 import { LargeEntry, scanDue } from './scan.ts';
 import { sweepContent, sweepSubmissionKeys } from './sweep.ts';
 import { Trimmer } from './trim.ts';
+import { seeToUnfinished } from './unfinished.ts';
 import { UnwrittenArrivals } from './unwritten.ts';
 
 /** After a round of this many milliseconds an error is a new one. */
@@ -78,13 +79,6 @@ export class Shard {
       try {
         const taken = await reclaimActive(pool, this.#shard, this.#epoch, scheduler.keys(this.#shard, this.#epoch));
         if (taken > 0) log.info(`shard ${this.#shard}: ${taken} recipients taken up`);
-        for (const left of await finishingMessages(pool, this.#shard, 10_000)) {
-          this.#context.finisher.add({
-            key: left,
-            queueId: left.queueId,
-            contentSubject: left.contentSubject ?? undefined,
-          });
-        }
         const position = await this.#position();
         this.#unwritten.rewind(position.applied, position.logNumber);
         began = performance.now();
@@ -108,7 +102,7 @@ export class Shard {
 
   /** Runs the loops together: when one fails, all end. */
   async #work(position: Position, signal: AbortSignal): Promise<void> {
-    const { pool, nats, entries, log, metrics, settings, streamOf } = this.#context;
+    const { pool, nats, entries, log, metrics, settings, streamOf, finisher } = this.#context;
     const trimmer = new Trimmer(
       {
         pool,
@@ -132,6 +126,7 @@ export class Shard {
       this.#write(position, trimmer, either),
       this.#scan(either),
       this.#trim(trimmer, either),
+      seeToUnfinished({ pool, shard: this.#shard, finisher, signal: either }),
       ...(this.#shard === 0 ? [this.#sweep(either)] : []),
     ];
     try {

@@ -38,9 +38,9 @@ export interface ConfigurationOptions {
 /**
  * Services that the runs have no use for, each of which would be one more process: tlsmgr, scache and verify are no processes of
  * their own; tables are inline and ask no proxymap; lmtp is the program of smtp; of what discard takes nothing can be checked;
- * flush answers ETRN alone; and the load comes by SMTP, so that pickup would have nothing.
+ * flush answers ETRN alone.
  */
-const LEFT_OUT = new Set(['tlsmgr', 'scache', 'proxymap', 'verify', 'lmtp', 'discard', 'flush', 'pickup']);
+const LEFT_OUT = new Set(['tlsmgr', 'scache', 'proxymap', 'verify', 'lmtp', 'discard', 'flush']);
 
 const exists = (command: string): boolean => existsSync(join(CODE, 'services', command, `main.${EXTENSION}`));
 

@@ -3,6 +3,7 @@
  * What master supervises it starts again itself; the master, and the second qmgr that runs beside it, are started here.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -36,6 +37,7 @@ export const KINDS: Readonly<Record<Shape, readonly string[]>> = {
     'error',
     'bounce',
     'showq',
+    'pickup',
     'nats-server',
     'postgres',
     'master',
@@ -110,6 +112,22 @@ export class Fleet implements AsyncDisposable {
 
   get mailDirectory(): string {
     return join(this.state, 'mail');
+  }
+
+  /** Runs sendmail(1) with that input. Resolves to its exit status and what it says. */
+  async sendmail(args: readonly string[], input: string): Promise<{ status: number | null; text: string }> {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, 'sendmail', ...args], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      env: { ...process.env, POSTFLEET_VAR: this.state },
+    });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece;
+    });
+    // It may end before it has read everything.
+    child.stdin.on('error', () => undefined).end(input, 'latin1');
+    const [status] = (await once(child, 'close')) as [number | null];
+    return { status, text };
   }
 
   #spawn(args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
@@ -260,13 +278,18 @@ export class Fleet implements AsyncDisposable {
     }
   }
 
+  #instance(): { configDirectory: string; parameters: Record<string, string> } {
+    return JSON.parse(readFileSync(join(this.state, 'run', 'instance.json'), 'utf8'));
+  }
+
+  /** Where NATS is, with the password. */
+  get natsUrl(): string {
+    return this.#instance().parameters.postfleet_nats_url ?? '';
+  }
+
   /** The environment that master gives to its services. */
   #serviceEnvironment(): Record<string, string> {
-    const path = join(this.state, 'run', 'instance.json');
-    const { configDirectory, parameters } = JSON.parse(readFileSync(path, 'utf8')) as {
-      configDirectory: string;
-      parameters: Record<string, string>;
-    };
+    const { configDirectory, parameters } = this.#instance();
     return {
       MAIL_CONFIG: configDirectory,
       ...Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name.toUpperCase(), value])),

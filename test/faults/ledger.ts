@@ -20,9 +20,9 @@
  *                       Postgres is away, alone or with the whole, is open at its kill too: no outcome of it could be
  *                       written.
  *
- * A kill of smtpd, anvil, cleanup, trivial-rewrite, error, bounce, showq or nats-server excuses no repeated delivery, and nothing excuses
- * two notices about one failure. `excusable` counts how many of all deliveries would have had an excuse: a rule that
- * covers most of them would prove nothing.
+ * A kill of smtpd, anvil, cleanup, trivial-rewrite, error, bounce, showq, pickup or nats-server excuses no repeated
+ * delivery, and nothing excuses two notices about one failure. `excusable` counts how many of all deliveries would have
+ * had an excuse: a rule that covers most of them would prove nothing.
  */
 
 /** Milliseconds since 1970 for all times. */

@@ -1,7 +1,7 @@
 /**
  * The load: sessions that send the messages of a run at a given rate, and write down every end of data with its answer. What
  * was refused for now is sent again until it is accepted; of what got no answer, one half is sent again, as most clients
- * would, and the other half is given up.
+ * would, and the other half is given up. Beside them a user may submit messages of the same run by sendmail.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly rate: number;
   /** While true, it goes at a tenth of that: kills come after so and so many messages, and must find some left. */
   readonly isAhead?: () => boolean;
+  /** Hands a message to sendmail; resolves to what a server's reply would be, undefined where it may have been taken or not. */
+  readonly submit?: (message: Message) => Promise<number | undefined>;
   readonly random: Random;
   readonly signal: AbortSignal;
 }
@@ -30,6 +32,8 @@ interface Sending {
 
 /** Milliseconds after which a message that was not accepted is tried again. */
 const PAUSE = 250;
+/** Milliseconds between two messages by sendmail, each of which is a process. */
+const SUBMISSION_PAUSE = 200;
 /** Messages of one connection at most. */
 const KEPT = 5;
 
@@ -65,7 +69,7 @@ export class Load {
   async run(): Promise<void> {
     const { sessions, signal } = this.#options;
     signal.addEventListener('abort', () => this.#clients.forEach((client) => void client.abort()), { once: true });
-    await Promise.all(Array.from({ length: sessions }, () => this.#session()));
+    await Promise.all([...Array.from({ length: sessions }, () => this.#session()), this.#submissions()]);
   }
 
   /** Begins with no further message: `run` ends when what was begun is accepted or given up. */
@@ -103,6 +107,20 @@ export class Load {
       if (isAhead?.() === true) await delay(9 * pause, undefined, { signal }).catch(() => undefined);
     }
     close();
+  }
+
+  /** One message after the other by sendmail, as long as there are some. */
+  async #submissions(): Promise<void> {
+    const { submit, signal } = this.#options;
+    if (submit === undefined) return;
+    for (let next = this.#todo.pop(); next !== undefined && !signal.aborted; next = this.#todo.pop()) {
+      if (next.attempts.length === 0) this.begun++;
+      const at = Date.now();
+      const code = await submit(next.message);
+      next.attempts.push({ at, answered: Date.now(), code });
+      await this.#settle(next, true);
+      await delay(SUBMISSION_PAUSE, undefined, { signal }).catch(() => undefined);
+    }
   }
 
   /** Accepted, given up, or back to what is to be sent. */

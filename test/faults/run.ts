@@ -24,6 +24,7 @@ import { idOf, isWhole, ledgerIdOf, makeMessages } from './messages.ts';
 import { QueueReader, queuedContents } from './queue-reader.ts';
 import type { Random } from './random.ts';
 import { Sink } from './sink.ts';
+import { MaildropReader, submit } from './submissions.ts';
 import { measureTakeover, ownedBy, shardsOfDomains, type Takeover } from './takeover.ts';
 
 export interface RunOptions {
@@ -75,6 +76,7 @@ class Run {
   readonly #arrivals: Arrivals;
   readonly #boxes: readonly Mailbox[];
   readonly #reader: QueueReader;
+  readonly #maildrop: MaildropReader;
   readonly #refused: ReadonlySet<string>;
   readonly #domains: ReadonlyMap<string, number>;
   readonly #returning: Promise<void>[] = [];
@@ -94,6 +96,7 @@ class Run {
       load: Load;
       arrivals: Arrivals;
       reader: QueueReader;
+      maildrop: MaildropReader;
       refused: ReadonlySet<string>;
       domains: ReadonlyMap<string, number>;
     },
@@ -104,6 +107,7 @@ class Run {
     this.#load = parts.load;
     this.#arrivals = parts.arrivals;
     this.#reader = parts.reader;
+    this.#maildrop = parts.maildrop;
     this.#refused = parts.refused;
     this.#domains = parts.domains;
     const { mailDirectory } = parts.fleet;
@@ -125,7 +129,7 @@ class Run {
   }
 
   /** How much the processes of a kind have in hand, as far as it shows from outside. */
-  #work(kind: string): number {
+  #work(kind: string): number | Promise<number> {
     switch (kind) {
       case 'smtpd':
       case 'cleanup':
@@ -153,6 +157,8 @@ class Run {
           .length;
       case 'showq':
         return this.#reader.open;
+      case 'pickup':
+        return this.#maildrop.inHand();
       default:
         throw new Error(`no such kind: ${kind}`);
     }
@@ -163,7 +169,7 @@ class Run {
     // The time in which it may come to hold some begins when it could: everything may be away.
     for (let deadline = Date.now() + WORK_LIMIT; ; await delay(2)) {
       const isThere = this.#fleet.pid(kind) !== undefined;
-      const work = isThere ? this.#work(kind) : 0;
+      const work = isThere ? await this.#work(kind) : 0;
       if (work > 0) return work;
       const isStarting = this.kills.some(({ kind, back }) => WHOLE.includes(kind) && back === Number.POSITIVE_INFINITY);
       if (!isThere || isStarting) deadline = Date.now() + WORK_LIMIT;
@@ -296,13 +302,15 @@ export async function run(options: RunOptions): Promise<RunResult> {
     ]),
     sessions: SESSIONS,
     rate: messages / ((kills + 1) * PACE),
+    submit: (message) => submit(fleet, message),
     isAhead: () => next < plan.length && !state.isWaitingForWork && load.begun > segment * (next + 1),
     random,
     signal: end.signal,
   });
   const reader = new QueueReader();
+  await using maildrop = new MaildropReader(fleet);
   const domains = shardsOfDomains(sink.ports, shards);
-  const state: Run = new Run(options, { fleet, sink, load, arrivals, reader, refused, domains });
+  const state: Run = new Run(options, { fleet, sink, load, arrivals, reader, maildrop, refused, domains });
   const show = setInterval(() => {
     progress(
       `${shape}: sent ${load.begun}/${messages}, accepted ${load.accepted.length}, arrived ${arrivals.done.size}, kills ${state.kills.length}/${kills}`,
