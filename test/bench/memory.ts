@@ -7,10 +7,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { flood } from './load.ts';
 import { postfleet } from './postfleet.ts';
 import { pssMegabytes } from './usage.ts';
+import { holdsWithin } from './wait.ts';
 
 const DEFERRED = 100_000;
 /** Milliseconds after which a process that has nothing to do has settled. */
 const SETTLE = 20_000;
+/** Seconds in which everything is deferred, and milliseconds between two looks. */
+const DEFERRAL_LIMIT = 120;
+const LOOK = 500;
 
 export interface MemoryOptions {
   readonly base: string;
@@ -18,6 +22,17 @@ export interface MemoryOptions {
   /** Nothing listens there: everything is deferred. */
   readonly sinkPort: number;
   readonly progress: (text: string) => void;
+}
+
+/** The queue is counted every few seconds. */
+async function hasNoneActive(smtpPort: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${smtpPort + 4}/metrics`);
+  const counts = new Map(
+    [...(await response.text()).matchAll(/^postfleet_queue_messages\{queue="(\w+)"\} (\d+)/gm)].map(
+      ([, queue, count]) => [queue, Number(count)],
+    ),
+  );
+  return counts.get('active') === 0 && (counts.get('deferred') ?? 0) > 0;
 }
 
 /** In megabytes. */
@@ -42,6 +57,8 @@ export async function memory({ base, smtpPort, sinkPort, progress }: MemoryOptio
     const idle = pssMegabytes(running.pid);
     progress(`memory: idle ${idle.toFixed(0)} MB; deferring ${DEFERRED} messages`);
     await flood({ port: smtpPort, sessions: 20, messages: DEFERRED, kept: true, size: 4096 });
+    if (!(await holdsWithin(DEFERRAL_LIMIT, () => hasNoneActive(smtpPort), LOOK)))
+      throw new Error(`not all messages were deferred within ${DEFERRAL_LIMIT} seconds`);
     await delay(SETTLE);
     const full = pssMegabytes(running.pid);
     process.stdout.write(
