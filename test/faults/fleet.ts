@@ -9,11 +9,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { announced } from './announced.ts';
 import { CODE, EXTENSION, type Shape } from './configuration.ts';
 import { freePorts } from './ports.ts';
 import { childrenOf, environmentOf, isAlive, treeOf } from './processes.ts';
 
-const PROGRAM = join(CODE, 'bin', `postfleet.${EXTENSION}`);
+/** Node's arguments for a command of postfleet. */
+const POSTFLEET = ['--disable-warning=ExperimentalWarning', join(CODE, 'bin', `postfleet.${EXTENSION}`)];
 /** Ports that an instance takes: five of its own, and one for the health of each service. */
 const PORTS = 40;
 const START_LIMIT = 90_000;
@@ -116,9 +118,9 @@ export class Fleet implements AsyncDisposable {
 
   /** Runs sendmail(1) with that input. Resolves to its exit status and what it says. */
   async sendmail(args: readonly string[], input: string): Promise<{ status: number | null; text: string }> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, 'sendmail', ...args], {
+    const child = spawn(process.execPath, [...POSTFLEET, 'sendmail', ...args], {
       stdio: ['pipe', 'ignore', 'pipe'],
-      env: { ...process.env, POSTFLEET_VAR: this.state },
+      env: { ...process.env, ...this.#options.environment, POSTFLEET_VAR: this.state },
     });
     let text = '';
     child.stderr.setEncoding('utf8').on('data', (piece: string) => {
@@ -132,7 +134,7 @@ export class Fleet implements AsyncDisposable {
 
   #spawn(args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
     const log = openSync(join(this.#options.directory, 'mail.log'), 'a');
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, ...args], {
+    const child = spawn(process.execPath, [...POSTFLEET, ...args], {
       stdio: ['ignore', log, log],
       env: { ...process.env, ...this.#options.environment, ...environment },
       detached: true,
@@ -278,18 +280,14 @@ export class Fleet implements AsyncDisposable {
     }
   }
 
-  #instance(): { configDirectory: string; parameters: Record<string, string> } {
-    return JSON.parse(readFileSync(join(this.state, 'run', 'instance.json'), 'utf8'));
-  }
-
   /** Where NATS is, with the password. */
   get natsUrl(): string {
-    return this.#instance().parameters.postfleet_nats_url ?? '';
+    return announced(this.state).parameters.postfleet_nats_url!;
   }
 
   /** The environment that master gives to its services. */
   #serviceEnvironment(): Record<string, string> {
-    const { configDirectory, parameters } = this.#instance();
+    const { configDirectory, parameters } = announced(this.state);
     return {
       MAIL_CONFIG: configDirectory,
       ...Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name.toUpperCase(), value])),

@@ -3,17 +3,15 @@
  * the content of what is left in it at the end.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RemoteClients } from '../../lib/clients/grpc.ts';
+import { announced } from './announced.ts';
 
 /** Clients of the services of the instance with that state directory. */
 function clientsOf(state: string): RemoteClients {
-  const { parameters } = JSON.parse(readFileSync(join(state, 'run', 'instance.json'), 'utf8')) as {
-    parameters: { postfleet_rpc_address: string; postfleet_rpc_token_file: string };
-  };
-  const token = readFileSync(parameters.postfleet_rpc_token_file, 'utf8').trim();
-  return new RemoteClients({ address: parameters.postfleet_rpc_address, token });
+  const { parameters } = announced(state);
+  const token = readFileSync(parameters.postfleet_rpc_token_file!, 'utf8').trim();
+  return new RemoteClients({ address: parameters.postfleet_rpc_address!, token });
 }
 
 /** The contents, as latin1, of messages that are in the queue, by queue id; those that cannot be read are left out. */

@@ -319,6 +319,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
   try {
     const reading = reader.run(fleet.state, end.signal);
     const loading = load.run();
+    // Where a kill fails first, that is what the run fails with.
+    loading.catch(() => undefined);
     for (const kind of plan) {
       for (const threshold = thresholds[next]!; load.begun < threshold; await delay(5)) fleet.assertAlive();
       await state.kill(kind);

@@ -3,12 +3,12 @@
  */
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { MAILDROP_STREAM } from '../../lib/queue/maildrop.ts';
 import { natsServers } from '../../lib/server/nats-servers.ts';
 import { EX } from '../../lib/util/errors.ts';
 import type { Fleet } from './fleet.ts';
 import { contentOf, type Message } from './messages.ts';
 
-const STREAM = 'MAILDROP';
 const CONSUMER = 'pickup';
 
 /** As a server's reply: 250 taken, 451 not taken, undefined perhaps taken. Rejects where sendmail says anything else. */
@@ -41,7 +41,7 @@ export class MaildropReader implements AsyncDisposable {
         this.#connection = await connect({ ...natsServers(this.#fleet.natsUrl), reconnect: false, timeout: 1000 });
         this.#manager = await jetstreamManager(this.#connection, { checkAPI: false, timeout: 1000 });
       }
-      return (await this.#manager!.consumers.info(STREAM, CONSUMER)).num_ack_pending;
+      return (await this.#manager!.consumers.info(MAILDROP_STREAM, CONSUMER)).num_ack_pending;
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) await this[Symbol.asyncDispose]();
       return 0;
