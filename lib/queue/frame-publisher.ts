@@ -1,7 +1,8 @@
 /**
  * Group commit: every entry that arrives while a frame is being written becomes part of the next frame. An idle log
- * answers at once; a busy one writes a frame every few milliseconds and pays one fsync for all that is in it. One frame of
- * a shard is under way at a time.
+ * answers at once; a busy one writes a frame every few milliseconds, or as soon as half of the clients that are active wait
+ * for it (the other half has its turn while this one is written), and pays one fsync for all that is in it. One frame of a
+ * shard is under way at a time.
  *
  * `append` resolves when the entry is on disk, or with the certainty that it is not and never will be, or, after
  * `decisionTimeout`, with "unknown". Logs a warning when the log begins not to answer, once.
@@ -59,6 +60,8 @@ export class FramePublisher {
   readonly #pace = new Pace(PACE);
   #counter = 0;
   #waiting: Waiting[] = [];
+  /** Clients that may have something for this log, as who submits last says; 0 where nobody knows. */
+  #activeClients = 0;
   #running: Promise<void> | undefined;
   #silent = false;
 
@@ -95,8 +98,8 @@ export class FramePublisher {
     return this.#counter;
   }
 
-  /** The entry must fit `maxEntryBytes`. */
-  append(envelope: Buffer, content: Buffer): Promise<PublishOutcome> {
+  /** The entry must fit `maxEntryBytes`. `activeClients`: see SubmitRequest. */
+  append(envelope: Buffer, content: Buffer, activeClients = 0): Promise<PublishOutcome> {
     if (this.#waiting.length >= WAITING_LIMIT) {
       return Promise.resolve({
         kind: 'refused',
@@ -106,9 +109,15 @@ export class FramePublisher {
     }
     const { promise, resolve } = Promise.withResolvers<PublishOutcome>();
     this.#waiting.push({ envelope, content, deadline: Date.now() + this.#decisionTimeout, settle: resolve });
+    this.#activeClients = activeClients;
+    if (this.#hasEnough()) this.#pace.hurry();
     // What else arrives in this turn of the event loop shares the frame.
     this.#running ??= new Promise<void>((start) => setImmediate(start)).then(() => this.#run());
     return promise;
+  }
+
+  #hasEnough(): boolean {
+    return this.#activeClients > 0 && this.#waiting.length * 2 >= this.#activeClients;
   }
 
   async #run(): Promise<void> {

@@ -59,6 +59,7 @@ function requestOf(context: ServiceContext, found: NoticedMessage, envelope: Env
       extractRecipients: false,
       smtpMilters: false,
     },
+    activeClients: 0,
   };
 }
 

@@ -22,11 +22,10 @@ const greeter = tcpServer({
   name: 'greeter',
   parameters: ['smtpd_banner'],
   open: async ({ configuration }) => ({
-    session: (socket) =>
-      new Promise((resolve) => {
-        const greet = (): void => void socket.write(configuration.text('smtpd_banner'));
-        socket.on('data', greet).on('close', () => resolve());
-        socket.on('end', () => socket.end());
+    session: (connection) =>
+      new Promise((closed) => {
+        const greet = (): void => connection.write(configuration.text('smtpd_banner'));
+        connection.serve({ data: greet, end: () => connection.destroy(), drain: () => undefined, closed });
         greet();
       }),
   }),

@@ -4,7 +4,9 @@
  *
  * Throws FatalError where it cannot listen.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { type Connection, SocketConnection } from './connection.ts';
+import { acceptHandles, handlesAreKnown } from './handle-connection.ts';
 import { listenError } from './listen-error.ts';
 
 export interface Endpoint {
@@ -13,7 +15,7 @@ export interface Endpoint {
 }
 
 /** Takes a connection; it is called for each. */
-export type Accept = (socket: Socket) => void;
+export type Accept = (connection: Connection) => void;
 
 interface Listener {
   readonly server: Server;
@@ -55,10 +57,11 @@ export class Listeners {
     let listener = this.#open.get(key);
     if (listener === undefined) {
       const server = createServer({ noDelay: true, pauseOnConnect: false, allowHalfOpen: true }, (socket) =>
-        opened.accept(socket),
+        opened.accept(new SocketConnection(socket)),
       );
       const opened: Listener = { server, accept };
       await listen(server, endpoint, reusePort, service);
+      if (handlesAreKnown(server)) acceptHandles(server, (connection) => opened.accept(connection));
       this.#open.set(key, opened);
       listener = opened;
     }

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { testContext } from '../../test/support/context.ts';
+import type { Connection } from './connection.ts';
 import { tcpServer } from './tcp-server.ts';
 import { WAITING_LIMIT } from './waiting-clients.ts';
 
@@ -19,11 +20,13 @@ async function oneAtATime(warnings: readonly string[] = []) {
     name: 'smtpd',
     parameters: [],
     open: async () => ({
-      async session(socket: Socket) {
-        served.push(socket.remotePort);
-        socket.write('220\r\n');
-        socket.on('end', () => socket.end()).resume();
-        await once(socket, 'close');
+      async session(connection: Connection) {
+        served.push(connection.remotePort);
+        connection.write('220\r\n');
+        const end = (): void => connection.destroy();
+        await new Promise<void>((closed) =>
+          connection.serve({ data: () => undefined, end, drain: () => undefined, closed }),
+        );
       },
     }),
   });

@@ -6,7 +6,7 @@
  *
  * Logs `connect`-level trouble only; sessions log themselves.
  */
-import type { Socket } from 'node:net';
+import type { Connection } from './connection.ts';
 import type { ServiceContext } from './context.ts';
 import { type Endpoint, type ListenerClaim, Listeners } from './listeners.ts';
 import type { RunningService, ServiceDefinition } from './service.ts';
@@ -16,7 +16,7 @@ export type { Endpoint };
 
 export interface TcpHandler extends Partial<AsyncDisposable> {
   /** Serves one connection; resolves when it is over, and never rejects for what a client does. */
-  session(socket: Socket): Promise<void>;
+  session(connection: Connection): Promise<void>;
   ready?(): boolean | Promise<boolean>;
 }
 
@@ -44,16 +44,16 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       const context = base as ListeningContext;
       const handler = await table.open(context);
       const sessions = new Set<Promise<void>>();
-      const sockets = new Set<Socket>();
+      const connections = new Set<Connection>();
       const waiting = new WaitingClients(context.log);
 
-      const serve = (socket: Socket): void => {
-        sockets.add(socket);
+      const serve = (connection: Connection): void => {
+        connections.add(connection);
         const session = handler
-          .session(socket)
+          .session(connection)
           .catch((error: unknown) => context.log.error(`session ended by an unexpected error: ${String(error)}`))
           .finally(() => {
-            sockets.delete(socket);
+            connections.delete(connection);
             sessions.delete(session);
             const next = waiting.next();
             if (next !== undefined) serve(next);
@@ -62,10 +62,9 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       };
 
       // A connection above the limit waits as it would in the listen queue of a Postfix whose processes are all busy.
-      const accept = (socket: Socket): void => {
-        socket.on('error', () => socket.destroy());
-        if (sessions.size >= context.processLimit) waiting.add(socket);
-        else serve(socket);
+      const accept = (connection: Connection): void => {
+        if (sessions.size >= context.processLimit) waiting.add(connection);
+        else serve(connection);
       };
 
       const listeners = context.listeners ?? new Listeners();
@@ -90,7 +89,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
       context.draining.addEventListener('abort', close, { once: true });
       const cut = (): void => {
         waiting.clear();
-        for (const socket of sockets) socket.destroy();
+        for (const connection of connections) connection.destroy();
       };
       context.signal.addEventListener('abort', cut, { once: true });
 

@@ -4,8 +4,8 @@
  *
  * Logs a warning when the first client is turned away, and again only after the queue was empty.
  */
-import type { Socket } from 'node:net';
 import type { Log } from '../util/log.ts';
+import type { Connection } from './connection.ts';
 
 /** As many as wait at a time: each costs a file descriptor and some kilobytes. */
 export const WAITING_LIMIT = 1000;
@@ -13,8 +13,7 @@ export const WAITING_LIMIT = 1000;
 export class WaitingClients {
   readonly #log: Log;
   readonly #limit: number;
-  /** How each is to be taken out of the queue. */
-  readonly #leave = new Map<Socket, () => void>();
+  readonly #waiting = new Set<Connection>();
   #full = false;
 
   constructor(log: Log, limit = WAITING_LIMIT) {
@@ -23,42 +22,41 @@ export class WaitingClients {
   }
 
   get size(): number {
-    return this.#leave.size;
+    return this.#waiting.size;
   }
 
   /** Takes a client in; one too many is disconnected. */
-  add(socket: Socket): void {
-    if (this.#leave.size >= this.#limit) {
+  add(connection: Connection): void {
+    if (this.#waiting.size >= this.#limit) {
       if (!this.#full) this.#log.warning(`${this.#limit} clients wait for a session: further ones are disconnected`);
       this.#full = true;
-      socket.destroy();
+      connection.destroy();
       return;
     }
-    const gone = (): void => {
-      this.#remove(socket);
-      socket.destroy();
-    };
-    socket.once('end', gone).once('close', gone);
-    this.#leave.set(socket, gone);
+    this.#waiting.add(connection);
+    connection.wait(() => this.#disconnect(connection));
   }
 
-  #remove(socket: Socket): void {
-    const gone = this.#leave.get(socket);
-    if (gone === undefined) return;
-    socket.off('end', gone).off('close', gone);
-    this.#leave.delete(socket);
-    if (this.#leave.size === 0) this.#full = false;
+  /** False where it does not wait any more. */
+  #remove(connection: Connection): boolean {
+    const waited = this.#waiting.delete(connection);
+    if (this.#waiting.size === 0) this.#full = false;
+    return waited;
+  }
+
+  #disconnect(connection: Connection): void {
+    if (this.#remove(connection)) connection.destroy();
   }
 
   /** The one that has waited longest, no longer among those that wait. */
-  next(): Socket | undefined {
-    const [first] = this.#leave.keys();
+  next(): Connection | undefined {
+    const [first] = this.#waiting;
     if (first !== undefined) this.#remove(first);
     return first;
   }
 
   /** Disconnects all. */
   clear(): void {
-    for (const gone of [...this.#leave.values()]) gone();
+    for (const connection of [...this.#waiting]) this.#disconnect(connection);
   }
 }

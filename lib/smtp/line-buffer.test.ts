@@ -10,9 +10,13 @@ function lines(text: string, cuts: readonly number[], limit = 2048): string[] {
   const found: string[] = [];
   let start = 0;
   for (const end of ends) {
-    buffer.push(bytes.subarray(start, end));
+    // As a reader does that has one buffer for all it reads.
+    const lent = Buffer.from(bytes.subarray(start, end));
+    buffer.push(lent);
     start = end;
     for (let line = buffer.line(); line !== undefined; line = buffer.line()) found.push(line);
+    buffer.keep();
+    lent.fill('?');
   }
   return found;
 }

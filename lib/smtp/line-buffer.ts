@@ -16,6 +16,8 @@ export class LineBuffer {
   #skipping = false;
   /** How far the buffer was searched for a line end already. */
   #searched = 0;
+  /** The bytes are the sender's, and valid until `keep`. */
+  #lent = false;
 
   /** The bytes; what stands before `at` is consumed. */
   bytes: Buffer = EMPTY;
@@ -33,14 +35,29 @@ export class LineBuffer {
     return this.bytes.length - this.at;
   }
 
+  /** The chunk is read where it is: before its owner changes it, `keep` is to be called. */
   push(chunk: Buffer): void {
-    if (this.at === this.bytes.length) {
+    this.#lent = this.at === this.bytes.length;
+    if (this.#lent) {
       this.bytes = chunk;
       this.#searched = 0;
     } else {
       this.#searched = this.bytes.length - this.at;
       this.bytes = Buffer.concat([this.at === 0 ? this.bytes : this.bytes.subarray(this.at), chunk]);
     }
+    this.at = 0;
+  }
+
+  /** Copies what is left of a chunk that was lent. */
+  keep(): void {
+    if (!this.#lent) return;
+    this.#lent = false;
+    if (this.at === this.bytes.length) {
+      this.clear();
+      return;
+    }
+    this.#searched = Math.max(0, this.#searched - this.at);
+    this.bytes = Buffer.from(this.bytes.subarray(this.at));
     this.at = 0;
   }
 

@@ -66,6 +66,7 @@ export function composeNotice(order: NoticeOrder, settings: BounceSettings): Sub
       extractRecipients: false,
       smtpMilters: false,
     },
+    activeClients: 0,
   };
 }
 

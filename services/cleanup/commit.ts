@@ -60,7 +60,7 @@ export class Committer {
   }
 
   /** `content` is empty where the envelope refers to chunks. Rejects with what rewrite or the CONTENT stream say. */
-  async commit(envelope: Envelope, content: Buffer): Promise<SubmitReply> {
+  async commit(envelope: Envelope, content: Buffer, activeClients: number): Promise<SubmitReply> {
     const { queueId, contentReference } = envelope;
     if (contentReference !== undefined && Date.now() - contentReference.writtenAt > CHUNK_AGE_LIMIT) {
       return reply(SubmitStatus.WRITE_ERROR, queueId, 'the message took longer than an hour to arrive');
@@ -68,7 +68,7 @@ export class Committer {
     const publisher = this.#publisher(await this.#shard(envelope));
     let bytes: Buffer = Buffer.from(Envelope.encode(envelope).finish());
     if (bytes.length > ENVELOPE_LIMIT) bytes = await this.#stub(envelope, bytes);
-    return this.#answer(queueId, await publisher.append(bytes, content));
+    return this.#answer(queueId, await publisher.append(bytes, content, activeClients));
   }
 
   async #stub(envelope: Envelope, bytes: Buffer): Promise<Buffer> {

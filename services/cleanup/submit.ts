@@ -125,7 +125,7 @@ export async function submit(context: SubmitContext, request: SubmitRequest): Pr
   const settled = await settle(context, step.envelope, options);
   if (isRefused(settled)) return settled.refused;
   const whole = Buffer.concat([...step.shaped.pieces, content.subarray(step.shaped.bodyStart)]);
-  return committer.commit({ ...settled.envelope, contentSize: whole.length }, whole);
+  return committer.commit({ ...settled.envelope, contentSize: whole.length }, whole, request.activeClients);
 }
 
 async function* once(content: Buffer): AsyncGenerator<Buffer> {
@@ -196,6 +196,7 @@ export async function submitLarge(
     return await committer.commit(
       { ...settled.envelope, contentSize: contentReference.size, contentReference },
       NOTHING,
+      request.activeClients,
     );
   } catch (error) {
     if (error instanceof TooLarge) return reply(SubmitStatus.TOO_LARGE, queueId, 'message size exceeds limit', '5.3.4');

@@ -92,5 +92,6 @@ function submitRequest({ request, recipient, sender, addresses }: Forwarding): S
       extractRecipients: false,
       smtpMilters: false,
     },
+    activeClients: 0,
   };
 }

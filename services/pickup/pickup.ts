@@ -99,6 +99,7 @@ export class Pickup {
       envelope,
       content: Buffer.alloc(0),
       options: { prependReceived: true, mapAddresses, filterContent, extractRecipients, smtpMilters: false },
+      activeClients: 0,
     };
   }
 

@@ -85,5 +85,6 @@ export function refusalNotice(
       extractRecipients: false,
       smtpMilters: false,
     },
+    activeClients: 0,
   };
 }

@@ -14,8 +14,9 @@ export interface ContentLimits {
   readonly message: number;
 }
 
-/** Pieces that are put together, so that content in tiny pieces does not cost an object each. */
-const MERGE = 128;
+/** Octets of the first buffer: most messages that people write fit. It doubles as long as it has to. */
+const FIRST_BUFFER = 8 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** The client went away, or the message is refused: cleanup(8) forgets what it got. */
 export class ContentAborted extends Error {
@@ -26,9 +27,9 @@ export class Content implements ContentSink {
   readonly #limits: ContentLimits;
   readonly #submitLarge: (content: AsyncIterable<Buffer>) => Promise<SubmitReply>;
   readonly #onDrain: () => void;
-  #pieces: Buffer[] = [];
-  /** Pieces before this one are put together already. */
-  #merged = 0;
+  #kept = NOTHING;
+  /** Octets of it that are content. */
+  #length = 0;
   #stream: ContentStream | undefined;
   #reply: Promise<SubmitReply> | undefined;
 
@@ -52,6 +53,7 @@ export class Content implements ContentSink {
     return this.#stream?.full ?? false;
   }
 
+  /** The piece is copied. */
   write(piece: Buffer): void {
     this.size += piece.length;
     if (this.tooLarge) return;
@@ -61,21 +63,36 @@ export class Content implements ContentSink {
       return;
     }
     if (this.#stream !== undefined) {
-      this.#stream.push(piece);
+      this.#stream.push(Buffer.from(piece));
       return;
     }
-    this.#pieces.push(piece);
-    if (this.#pieces.length - this.#merged >= MERGE) {
-      this.#pieces.push(Buffer.concat(this.#pieces.splice(this.#merged)));
-      this.#merged += 1;
-    }
+    this.#keep(piece);
     if (this.size > this.#limits.inline) this.#stream = this.#startStream();
+  }
+
+  #keep(piece: Buffer): void {
+    const length = this.#length + piece.length;
+    if (length > this.#kept.length) {
+      let room = Math.max(FIRST_BUFFER, this.#kept.length);
+      while (room < length) room *= 2;
+      const larger = Buffer.allocUnsafeSlow(room);
+      this.#kept.copy(larger, 0, 0, this.#length);
+      this.#kept = larger;
+    }
+    piece.copy(this.#kept, this.#length);
+    this.#length = length;
+  }
+
+  #takeKept(): Buffer {
+    const kept = this.#kept.subarray(0, this.#length);
+    this.#kept = NOTHING;
+    this.#length = 0;
+    return kept;
   }
 
   #startStream(): ContentStream {
     const stream = new ContentStream(this.#onDrain);
-    for (const piece of this.#pieces) stream.push(piece);
-    this.#pieces = [];
+    stream.push(this.#takeKept());
     this.#reply = this.#submitLarge(stream);
     // An answer may come before the content is complete, and whoever gave it reads no further. A failure is seen by who
     // awaits the end of data.
@@ -90,12 +107,11 @@ export class Content implements ContentSink {
       this.#stream.end();
       return this.#reply;
     }
-    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+    return this.#takeKept();
   }
 
   abort(reason: string): void {
-    this.#pieces = [];
-    this.#merged = 0;
+    this.#takeKept();
     this.#stream?.fail(new ContentAborted(reason));
   }
 }

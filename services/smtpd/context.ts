@@ -19,6 +19,7 @@ import { NamaddrList, StringList } from '../../lib/tables/match-list.ts';
 import { openMaps, openTable } from '../../lib/tables/open.ts';
 import { type Table, TableError } from '../../lib/tables/table.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { ActiveClients } from './active-clients.ts';
 import { ClientCounts } from './client-counts.ts';
 import { ClientList } from './client-list.ts';
 import { ehloReply, parseDiscard } from './ehlo-keywords.ts';
@@ -63,6 +64,7 @@ export class SmtpdContext implements AsyncDisposable {
   readonly policy: AccessPolicy;
   readonly counts: ClientCounts;
   readonly freeSpace: FreeSpace;
+  readonly activeClients = new ActiveClients();
   readonly signal: AbortSignal;
   readonly discard: ReadonlySet<string>;
   readonly #service: ServiceContext;
@@ -167,7 +169,7 @@ export class SmtpdContext implements AsyncDisposable {
   identify(session: Session, proxied: ProxyAddresses | undefined): MaybePromise<string> {
     this.#sessions.add(session);
     this.metrics.opened();
-    const { remoteAddress, remotePort } = session.socket;
+    const { remoteAddress, remotePort } = session.connection;
     const peer = this.#peers.peer(
       proxied?.clientAddress ?? remoteAddress ?? 'unknown',
       proxied?.clientPort ?? remotePort ?? 0,

@@ -35,7 +35,7 @@ export const service = tcpServer({
   open: async (base) => {
     const context = await SmtpdContext.open(base);
     return {
-      session: (socket) => Session.serve(context, context.settingsNow(), socket),
+      session: (connection) => Session.serve(context, context.settingsNow(), connection),
       ready: () => wouldKeep(base),
       [Symbol.asyncDispose]: () => context[Symbol.asyncDispose](),
     };

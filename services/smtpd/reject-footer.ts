@@ -56,7 +56,7 @@ export async function openFooter(configuration: Configuration, tables: TableCont
 }
 
 function attributes(session: Session): Readonly<Record<string, () => string>> {
-  const { subject, settings, socket } = session;
+  const { subject, settings, connection } = session;
   const { peer } = subject;
   const local = (address = ''): string => address.slice(0, Math.max(0, address.lastIndexOf('@')) || undefined);
   const domain = (address = ''): string => (address.includes('@') ? address.slice(address.lastIndexOf('@') + 1) : '');
@@ -74,7 +74,7 @@ function attributes(session: Session): Readonly<Record<string, () => string>> {
     sender_name: () => local(subject.sender),
     sender_domain: () => domain(subject.sender),
     server_name: () => settings.myhostname,
-    server_address: () => socket.localAddress ?? '',
-    server_port: () => String(socket.localPort ?? ''),
+    server_address: () => connection.localAddress ?? '',
+    server_port: () => String(connection.localPort ?? ''),
   };
 }

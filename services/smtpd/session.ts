@@ -9,11 +9,12 @@
  * Logs `connect from`, `disconnect from` with counts of commands, `lost connection after`, `timeout after`, and whatever
  * the commands log. See smtpd(8), RFC 5321.
  */
-import type { Socket } from 'node:net';
+import type { Connection, ConnectionEvents } from '../../lib/server/connection.ts';
 import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { readProxyHeader } from '../../lib/smtp/proxy-protocol.ts';
 import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
 import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
+import type { Heard } from './active-clients.ts';
 import type { Chunking } from './bdat.ts';
 import { CommandCounts } from './command-counts.ts';
 import { commands, UNKNOWN_COMMAND } from './commands.ts';
@@ -46,10 +47,10 @@ function hangsUp(reply: string): boolean {
   return reply.startsWith('421') || reply.startsWith('521');
 }
 
-export class Session implements Limited {
+export class Session implements Limited, ConnectionEvents, Heard {
   readonly context: SmtpdContext;
   readonly settings: SmtpdSettings;
-  readonly socket: Socket;
+  readonly connection: Connection;
   subject: Subject;
   transaction: Transaction | undefined;
   /** The last command, as `lost connection after …` names it. */
@@ -75,6 +76,7 @@ export class Session implements Limited {
   chunking: Chunking | undefined;
   /** When the client has been idle for too long. */
   deadline = 0;
+  heardIn = -1;
   /** Set by a command whose reply is the last one. */
   ending = false;
 
@@ -92,10 +94,10 @@ export class Session implements Limited {
   /** The header of the PROXY protocol has not come. */
   #proxied = false;
 
-  constructor(context: SmtpdContext, settings: SmtpdSettings, socket: Socket, done: () => void) {
+  constructor(context: SmtpdContext, settings: SmtpdSettings, connection: Connection, done: () => void) {
     this.context = context;
     this.settings = settings;
-    this.socket = socket;
+    this.connection = connection;
     this.#done = done;
     this.#input = new LineBuffer(settings.lineLengthLimit);
     this.discard = context.discard;
@@ -103,8 +105,8 @@ export class Session implements Limited {
   }
 
   /** Serves the connection; resolves when it is closed. Never rejects. */
-  static serve(context: SmtpdContext, settings: SmtpdSettings, socket: Socket): Promise<void> {
-    return new Promise((resolve) => new Session(context, settings, socket, resolve).#start());
+  static serve(context: SmtpdContext, settings: SmtpdSettings, connection: Connection): Promise<void> {
+    return new Promise((resolve) => new Session(context, settings, connection, resolve).#start());
   }
 
   get client(): string {
@@ -112,14 +114,7 @@ export class Session implements Limited {
   }
 
   #start(): void {
-    const { socket } = this;
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('end', () => {
-      this.#peerEnded = true;
-      if (!this.#busy) this.#pump();
-    });
-    socket.on('close', () => this.#onClose());
-    socket.on('drain', () => this.#onDrain());
+    this.connection.serve(this);
     this.#restart();
     deadlines.watch(this);
     if (this.settings.upstreamProxyProtocol === '') this.#step(this.context.identify(this, undefined));
@@ -135,7 +130,7 @@ export class Session implements Limited {
     if (header.kind === 'more') return;
     this.#proxied = false;
     if (header.kind === 'error') {
-      const { remoteAddress, remotePort } = this.socket;
+      const { remoteAddress, remotePort } = this.connection;
       this.context.log.warning(`haproxy read: ${header.error}: connection from ${remoteAddress}:${remotePort}`);
       this.ending = true;
       this.#hangUp();
@@ -173,26 +168,34 @@ export class Session implements Limited {
   }
 
   /** The time for the next thing that the client does starts. */
-  #restart(): void {
-    this.deadline = performance.now() + this.settings.timeout;
+  #restart(now = performance.now()): void {
+    this.deadline = now + this.settings.timeout;
   }
 
   /** The client sent something. With smtpd_per_request_deadline, a request has one limit, longer for more content. */
-  #touch(bytes: number): void {
+  #touch(bytes: number, now: number): void {
     const { perRequestDeadline, minDataRate, timeout } = this.settings;
-    if (!perRequestDeadline) this.#restart();
+    if (!perRequestDeadline) this.#restart(now);
     else if (this.#receiver !== undefined) {
-      this.deadline = Math.min(performance.now() + timeout, this.deadline + (bytes * 1000) / minDataRate);
+      this.deadline = Math.min(now + timeout, this.deadline + (bytes * 1000) / minDataRate);
     }
   }
 
-  #onData(chunk: Buffer): void {
-    this.#input.push(chunk);
+  /** The client sent something. */
+  data(bytes: Buffer): void {
+    const now = performance.now();
+    this.context.activeClients.heard(this, now);
+    this.#input.push(bytes);
+    this.#received(bytes.length, now);
+    this.#input.keep();
+  }
+
+  #received(octets: number, now: number): void {
     if (this.#proxied) {
       this.#readProxyHeader();
       return;
     }
-    this.#touch(chunk.length);
+    this.#touch(octets, now);
     if (this.#busy || !this.#greeted) {
       if (this.#input.length > INPUT_LIMIT) this.pauseInput();
       return;
@@ -200,16 +203,22 @@ export class Session implements Limited {
     this.#pump();
   }
 
+  /** The client sends no more. */
+  end(): void {
+    this.#peerEnded = true;
+    if (!this.#busy) this.#pump();
+  }
+
   pauseInput(): void {
     if (this.#paused) return;
     this.#paused = true;
-    this.socket.pause();
+    this.connection.pause();
   }
 
   resumeInput(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
-    this.socket.resume();
+    this.connection.resume();
   }
 
   /** Works off what is at hand, and writes the replies. What is broken in a command ends its session alone. */
@@ -227,7 +236,7 @@ export class Session implements Limited {
 
   #workOff(): void {
     while (!this.#busy && !this.#closed && !this.ending) {
-      if (this.socket.writableLength > OUTPUT_LIMIT) {
+      if (this.connection.writableLength > OUTPUT_LIMIT) {
         this.pauseInput();
         return;
       }
@@ -372,15 +381,15 @@ export class Session implements Limited {
     if (this.#closed) return;
     if (!last) this.#restart();
     this.#output = '';
-    const { socket } = this;
+    const { connection } = this;
     // The connection ends when the reply is with the kernel, which sends it and then says that there is no more.
-    const done = last ? () => process.nextTick(() => socket.destroy()) : undefined;
+    const done = last ? () => connection.destroy() : undefined;
     if (text === '') done?.();
-    else if (text.isWellFormed()) socket.write(text, 'utf8', done);
-    else socket.write(encodeBytes(text), done);
+    else connection.write(text.isWellFormed() ? text : encodeBytes(text), done);
   }
 
-  #onDrain(): void {
+  /** The client has taken what waited for it. */
+  drain(): void {
     this.#restart();
     if (!this.#busy && this.#greeted) this.#pump();
   }
@@ -389,7 +398,7 @@ export class Session implements Limited {
   expire(): void {
     if (this.#closed) return;
     if (this.ending) {
-      this.socket.destroy();
+      this.connection.destroy();
       return;
     }
     if (this.#busy) {
@@ -442,7 +451,7 @@ export class Session implements Limited {
     this.flush(true);
   }
 
-  #onClose(): void {
+  closed(): void {
     if (this.#closed) return;
     if (!this.ending) {
       this.context.log.info(`lost connection after ${this.#whereabouts()} from ${this.client}`);

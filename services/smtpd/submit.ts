@@ -56,6 +56,7 @@ export function makeRequest(context: SmtpdContext, subject: Subject, transaction
       extractRecipients: false,
       smtpMilters: !settings.receiveOverrideOptions.has('no_milters'),
     },
+    activeClients: context.activeClients.count(performance.now()),
   };
 }
 

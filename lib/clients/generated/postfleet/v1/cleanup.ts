@@ -66,7 +66,14 @@ export interface SubmitRequest {
   /** The message as received, lines ended by LF (not CRLF), without dot-stuffing. Empty in SubmitLarge. */
   content: Buffer;
   /** What cleanup shall do to it. */
-  options: SubmitOptions | undefined;
+  options:
+    | SubmitOptions
+    | undefined;
+  /**
+   * Clients that the caller has heard of in the last moments, this message's among them; 0 where it does not know. The
+   * frame that takes this message need not wait for others where all that could come are there.
+   */
+  activeClients: number;
 }
 
 export interface SubmitOptions {
@@ -228,7 +235,7 @@ export const SubmitCall: MessageFns<SubmitCall> = {
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { envelope: undefined, content: Buffer.alloc(0), options: undefined };
+  return { envelope: undefined, content: Buffer.alloc(0), options: undefined, activeClients: 0 };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -241,6 +248,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     if (message.options !== undefined) {
       SubmitOptions.encode(message.options, writer.uint32(26).fork()).join();
+    }
+    if (message.activeClients !== 0) {
+      writer.uint32(32).uint32(message.activeClients);
     }
     return writer;
   },
@@ -282,6 +292,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.options = SubmitOptions.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.activeClients = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -306,6 +324,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     message.options = (object.options !== undefined && object.options !== null)
       ? SubmitOptions.fromPartial(object.options)
       : undefined;
+    message.activeClients = object.activeClients ?? 0;
     return message;
   },
 };
