@@ -4,6 +4,7 @@
  */
 import type { Clients } from '../server/context.ts';
 import type { Implementation } from '../server/service.ts';
+import { promised } from '../util/maybe-promise.ts';
 import {
   type Anvil,
   type Bounce,
@@ -67,7 +68,7 @@ export class Registry implements Clients {
 
   cleanup(service = 'cleanup'): Cleanup {
     return {
-      submit: async (request, signal) => this.#find('cleanup', service).submit(request, signal),
+      submit: (request, signal) => promised(() => this.#find('cleanup', service).submit(request, signal)),
       submitLarge: async (request, content, signal) =>
         this.#find('cleanup', service).submitLarge(request, content, signal),
     };
@@ -76,7 +77,7 @@ export class Registry implements Clients {
   rewrite(service = 'rewrite'): TrivialRewrite {
     return {
       rewrite: async (requests, signal) => this.#find('rewrite', service).rewrite(requests, signal),
-      resolve: async (requests, signal) => this.#find('rewrite', service).resolve(requests, signal),
+      resolve: (requests, signal) => promised(() => this.#find('rewrite', service).resolve(requests, signal)),
     };
   }
 
@@ -109,6 +110,8 @@ export class Registry implements Clients {
 
   delivery(transport: string): DeliveryAgent | undefined {
     if (!this.#options.isTransport(transport)) return undefined;
-    return { deliver: async (request, signal) => this.#find('delivery', transport).deliver(request, signal) };
+    return {
+      deliver: (request, signal) => promised(() => this.#find('delivery', transport).deliver(request, signal)),
+    };
   }
 }

@@ -60,7 +60,7 @@ function appender(on: Nats, signal: AbortSignal, answerTimeout = 5000): { append
 }
 
 const frame = (text: string, counter: number): Buffer =>
-  encodeFrame([{ envelope: Buffer.from(text), content: Buffer.from(text) }], 77, counter).bytes;
+  encodeFrame([{ envelope: Buffer.from(text), content: [Buffer.from(text)] }], 77, counter).bytes;
 
 /** How often exactly these bytes stand in the stream. */
 async function copies(subject: string, bytes: Buffer): Promise<number> {
@@ -160,7 +160,7 @@ test('entries that arrive together share frames, and each gets its own address',
   const count = 300;
   const outcomes = await Promise.all(
     Array.from({ length: count }, (_, at) =>
-      publisher.append(Buffer.from(`envelope ${at}`), Buffer.from(`content ${at}`)),
+      publisher.append(Buffer.from(`envelope ${at}`), [Buffer.from('content '), Buffer.from(String(at))]),
     ),
   );
   const addresses = outcomes.map((outcome) =>
@@ -199,9 +199,9 @@ test('an entry that waits for a log that does not answer is refused in time, and
     answerTimeout: 200,
   });
   await dead.kill();
-  const sent = publisher.append(Buffer.from('e'), Buffer.from('sent'));
+  const sent = publisher.append(Buffer.from('e'), [Buffer.from('sent')]);
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-  const waiting = publisher.append(Buffer.from('e'), Buffer.from('waiting'));
+  const waiting = publisher.append(Buffer.from('e'), [Buffer.from('waiting')]);
   assert.equal((await sent).kind, 'unknown');
   assert.equal((await waiting).kind, 'refused');
   assert.deepEqual(warnings, ['the log of shard 0 does not answer']);
@@ -219,7 +219,7 @@ test('a stream without room refuses with "no space"', async () => {
     log: silent,
     signal: AbortSignal.timeout(20_000),
   });
-  const outcome = await publisher.append(Buffer.from('e'), Buffer.alloc(100 * 1024));
+  const outcome = await publisher.append(Buffer.from('e'), [Buffer.alloc(100 * 1024)]);
   assert.equal(outcome.kind === 'refused' && outcome.noSpace, true);
   await bounded.connection.close();
 });

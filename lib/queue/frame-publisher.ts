@@ -23,7 +23,7 @@ export type PublishOutcome =
 
 interface Waiting {
   readonly envelope: Buffer;
-  readonly content: Buffer;
+  readonly content: readonly Buffer[];
   readonly deadline: number;
   settle(outcome: PublishOutcome): void;
 }
@@ -99,7 +99,7 @@ export class FramePublisher {
   }
 
   /** The entry must fit `maxEntryBytes`. `activeClients`: see SubmitRequest. */
-  append(envelope: Buffer, content: Buffer, activeClients = 0): Promise<PublishOutcome> {
+  append(envelope: Buffer, content: readonly Buffer[], activeClients = 0): Promise<PublishOutcome> {
     if (this.#waiting.length >= WAITING_LIMIT) {
       return Promise.resolve({
         kind: 'refused',
@@ -135,8 +135,8 @@ export class FramePublisher {
   #take(): Waiting[] {
     let length = 0;
     let count = 0;
-    for (const { envelope, content } of this.#waiting) {
-      length += entryLength(envelope, content);
+    for (const waiting of this.#waiting) {
+      length += entryLength(waiting);
       if (count > 0 && length > this.maxEntryBytes) break;
       count++;
     }

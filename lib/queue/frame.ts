@@ -25,6 +25,12 @@ export interface FrameEntry {
   readonly content: Buffer;
 }
 
+/** What becomes one: the content may lie in pieces. */
+export interface NewFrameEntry {
+  readonly envelope: Buffer;
+  readonly content: readonly Buffer[];
+}
+
 export interface Frame {
   readonly id: string;
   readonly fence: boolean;
@@ -36,9 +42,15 @@ export type DecodedFrame =
   | { readonly kind: 'later-version'; readonly version: number }
   | { readonly kind: 'damaged'; readonly reason: string };
 
+function contentLength(content: readonly Buffer[]): number {
+  let length = 0;
+  for (const piece of content) length += piece.length;
+  return length;
+}
+
 /** Octets that an entry takes in a frame. */
-export function entryLength(envelope: Buffer, content: Buffer): number {
-  return ENTRY_HEADER_LENGTH + envelope.length + content.length;
+export function entryLength({ envelope, content }: NewFrameEntry): number {
+  return ENTRY_HEADER_LENGTH + envelope.length + contentLength(content);
 }
 
 /** The id as it stands in the frame's bytes 12 to 19. */
@@ -59,20 +71,20 @@ function seal(bytes: Buffer, count: number, writer: number, counter: number): st
 
 /** `writer` and `counter` (both u32) make the frame's id; together they are never used twice. */
 export function encodeFrame(
-  entries: readonly FrameEntry[],
+  entries: readonly NewFrameEntry[],
   writer: number,
   counter: number,
 ): { bytes: Buffer; id: string } {
   let length = FRAME_HEADER_LENGTH;
-  for (const { envelope, content } of entries) length += entryLength(envelope, content);
+  for (const entry of entries) length += entryLength(entry);
   const bytes = Buffer.allocUnsafe(length);
   let at = FRAME_HEADER_LENGTH;
   for (const { envelope, content } of entries) {
     bytes.writeUInt32LE(envelope.length, at);
-    bytes.writeUInt32LE(content.length, at + 4);
+    bytes.writeUInt32LE(contentLength(content), at + 4);
     at += ENTRY_HEADER_LENGTH;
     at += envelope.copy(bytes, at);
-    at += content.copy(bytes, at);
+    for (const piece of content) at += piece.copy(bytes, at);
   }
   return { bytes, id: seal(bytes, entries.length, writer, counter) };
 }

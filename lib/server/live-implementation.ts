@@ -3,6 +3,7 @@
  * puts another instance behind it, and releases the one before when the last call to that has been answered.
  */
 import { Unavailable } from '../clients/protocols.ts';
+import { promised } from '../util/maybe-promise.ts';
 import type { Implementation } from './service.ts';
 
 type Kind = keyof Implementation;
@@ -95,17 +96,15 @@ export class LiveImplementation {
     };
   }
 
-  async #call<K extends Kind, Reply>(
-    kind: K,
-    call: (to: NonNullable<Implementation[K]>) => Promise<Reply>,
-  ): Promise<Reply> {
-    const served = this.#served;
-    const to = served.begin(kind);
-    try {
-      return await call(to);
-    } finally {
-      served.end();
-    }
+  #call<K extends Kind, Reply>(kind: K, call: (to: NonNullable<Implementation[K]>) => Promise<Reply>): Promise<Reply> {
+    return promised(() => {
+      const served = this.#served;
+      const to = served.begin(kind);
+      const reply = promised(() => call(to));
+      const end = (): void => served.end();
+      reply.then(end, end);
+      return reply;
+    });
   }
 
   async *#stream<K extends Kind, Item>(

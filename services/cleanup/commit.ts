@@ -3,6 +3,7 @@
  * waits until the frame that holds it is on disk. An envelope that would not fit a frame goes in chunks, as large content
  * does, and a stub commits it.
  */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Envelope, type SubmitReply, SubmitStatus, type TrivialRewrite } from '../../lib/clients/protocols.ts';
 import { type ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
 import { FramePublisher, type PublishOutcome } from '../../lib/queue/frame-publisher.ts';
@@ -10,6 +11,7 @@ import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
 import type { Metrics } from '../../lib/server/metrics.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { after, type MaybePromise } from '../../lib/util/maybe-promise.ts';
 
 export interface CommitterOptions {
   readonly nats: Nats;
@@ -24,6 +26,19 @@ export interface CommitterOptions {
 const ENVELOPE_LIMIT = 256 * 1024;
 /** A message whose first chunk is older could have been swept: 1 hour, in milliseconds. */
 const CHUNK_AGE_LIMIT = 3600 * 1000;
+
+/** Octets that the writer of envelopes keeps from one to the next. */
+const WRITER_LIMIT = 64 * 1024;
+let writer = new BinaryWriter();
+
+function encodeEnvelope(envelope: Envelope): Buffer {
+  const used = writer;
+  // Whatever stops in the middle leaves a writer that nobody uses again.
+  writer = new BinaryWriter();
+  const bytes = Envelope.encode(envelope, used).finish();
+  if (bytes.length <= WRITER_LIMIT) writer = used;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 export const reply = (status: SubmitStatus, queueId: string, reason = '', enhancedStatus = ''): SubmitReply => ({
   status,
@@ -51,24 +66,29 @@ export class Committer {
     return publisher;
   }
 
-  async #shard(envelope: Envelope): Promise<number> {
+  #shard(envelope: Envelope): MaybePromise<number> {
     const { rule, rewrite } = this.#options;
     const first = envelope.recipients[0];
     if (rule.shards === 1 || first === undefined) return 0;
-    const [resolved] = await rewrite.resolve([{ kind: 'resolve', sender: envelope.sender, address: first.address }]);
-    return resolved === undefined ? 0 : shardOf(rule, resolved);
+    const asked = rewrite.resolve([{ kind: 'resolve', sender: envelope.sender, address: first.address }]);
+    return asked.then(([resolved]) => (resolved === undefined ? 0 : shardOf(rule, resolved)));
   }
 
   /** `content` is empty where the envelope refers to chunks. Rejects with what rewrite or the CONTENT stream say. */
-  async commit(envelope: Envelope, content: Buffer, activeClients: number): Promise<SubmitReply> {
+  commit(envelope: Envelope, content: readonly Buffer[], activeClients: number): MaybePromise<SubmitReply> {
     const { queueId, contentReference } = envelope;
     if (contentReference !== undefined && Date.now() - contentReference.writtenAt > CHUNK_AGE_LIMIT) {
       return reply(SubmitStatus.WRITE_ERROR, queueId, 'the message took longer than an hour to arrive');
     }
-    const publisher = this.#publisher(await this.#shard(envelope));
-    let bytes: Buffer = Buffer.from(Envelope.encode(envelope).finish());
-    if (bytes.length > ENVELOPE_LIMIT) bytes = await this.#stub(envelope, bytes);
-    return this.#answer(queueId, await publisher.append(bytes, content, activeClients));
+    return after(this.#shard(envelope), (shard) => {
+      const whole = encodeEnvelope(envelope);
+      const bytes = whole.length > ENVELOPE_LIMIT ? this.#stub(envelope, whole) : whole;
+      return after(bytes, (entry) =>
+        this.#publisher(shard)
+          .append(entry, content, activeClients)
+          .then((outcome) => this.#answer(queueId, outcome)),
+      );
+    });
   }
 
   async #stub(envelope: Envelope, bytes: Buffer): Promise<Buffer> {

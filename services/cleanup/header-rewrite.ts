@@ -2,11 +2,13 @@
  * Addresses in the headers of a message: completed in the client's rewriting context, mapped through canonical tables and
  * masqueraded. A header whose addresses all stay keeps its bytes.
  *
- * Rejects with TableError, or what trivial-rewrite says, where something fails for now.
+ * Rejects with TableError, or what trivial-rewrite says, where something fails for now. Nearly all mail has nothing to be
+ * rewritten, which is known at once.
  */
 import { addressHeaderKind, mapHeaderAddresses } from '../../lib/mail/header-addresses.ts';
-import { type HeaderBlock, headerValue } from '../../lib/mail/headers.ts';
+import { type HeaderBlock, type HeaderSpan, headerValue } from '../../lib/mail/headers.ts';
 import { decodeBytes, encodeBytes } from '../../lib/util/byte-text.ts';
+import type { MaybePromise } from '../../lib/util/maybe-promise.ts';
 import type { AddressMapping } from './mapping.ts';
 
 export interface HeaderRewriteOptions {
@@ -54,22 +56,46 @@ export function isPlainlyComplete(text: string): boolean {
   return true;
 }
 
-/** The whole headers that replace others, by the position of those; empty where none changes. */
-export async function rewriteHeaders(
-  content: Buffer,
-  block: HeaderBlock,
-  options: HeaderRewriteOptions,
-): Promise<Map<number, Buffer>> {
-  const { mapping, context, mapped, tokenLimit, warn } = options;
-  const replaced = new Map<number, Buffer>();
+const NONE: ReadonlyMap<number, Buffer> = new Map();
+
+interface AddressHeader {
+  readonly header: HeaderSpan;
+  readonly addressClass: 'header_sender' | 'header_recipient';
+}
+
+/** The headers in which an address could change. */
+function candidates(content: Buffer, block: HeaderBlock, options: HeaderRewriteOptions): AddressHeader[] {
+  const { mapping, context, mapped } = options;
+  const found: AddressHeader[] = [];
   for (const header of block.headers) {
     const kind = addressHeaderKind(header.name);
     if (kind === undefined) continue;
     const addressClass = kind === 'sender' ? 'header_sender' : 'header_recipient';
     const maps = mapped && mapping.maps(addressClass);
     if (context === 'none' && !maps) continue;
-    const value = headerValue(content, header);
-    if (!maps && isPlainlyComplete(value)) continue;
+    if (maps || !isPlainlyComplete(headerValue(content, header))) found.push({ header, addressClass });
+  }
+  return found;
+}
+
+/** The whole headers that replace others, by the position of those; empty where none changes. */
+export function rewriteHeaders(
+  content: Buffer,
+  block: HeaderBlock,
+  options: HeaderRewriteOptions,
+): MaybePromise<ReadonlyMap<number, Buffer>> {
+  const found = candidates(content, block, options);
+  return found.length === 0 ? NONE : rewrite(content, found, options);
+}
+
+async function rewrite(
+  content: Buffer,
+  found: readonly AddressHeader[],
+  options: HeaderRewriteOptions,
+): Promise<Map<number, Buffer>> {
+  const { mapping, context, mapped, tokenLimit, warn } = options;
+  const replaced = new Map<number, Buffer>();
+  for (const { header, addressClass } of found) {
     const text = decodeBytes(content.subarray(header.valueStart, header.end));
     const rule = context === 'remote' ? 'remote' : 'local';
     const rewritten = await mapHeaderAddresses(text, (address) => mapping.one(addressClass, rule, address, mapped), {

@@ -23,6 +23,7 @@ import { rpcServer } from '../../lib/server/rpc-server.ts';
 import { streamsAsExpected } from '../../lib/server/streams-as-expected.ts';
 import { tableContext } from '../../lib/server/table-context.ts';
 import { TableError } from '../../lib/tables/table.ts';
+import { type MaybePromise, promised } from '../../lib/util/maybe-promise.ts';
 import { AUTOMATIC_BCC_PARAMETERS } from './always-bcc.ts';
 import { CANONICAL_PARAMETERS } from './canonical.ts';
 import { Committer, reply } from './commit.ts';
@@ -71,19 +72,16 @@ export const service = rpcServer({
     const submitContext: SubmitContext = { settings, nats, log, committer, space, mapping, inspection };
 
     /** What other services and tables do is a reply: the client tries again later. */
-    const guarded = async (
+    const guarded = (
       request: SubmitRequest,
-      work: (request: SubmitRequest) => Promise<SubmitReply>,
-    ): Promise<SubmitReply> => {
-      try {
-        return await traced(tracing, request, work);
-      } catch (error) {
+      work: (request: SubmitRequest) => MaybePromise<SubmitReply>,
+    ): Promise<SubmitReply> =>
+      promised(() => traced(tracing, request, work)).catch((error: unknown) => {
         if (!(error instanceof TableError || error instanceof Unavailable)) throw error;
         const queueId = request.envelope?.queueId ?? '';
         log.warning(`${queueId}: ${error.message}`);
         return reply(SubmitStatus.TEMPORARY_ERROR, queueId, error.message);
-      }
-    };
+      });
     const cleanup: Cleanup = {
       submit: (request) => guarded(request, (one) => submit(submitContext, one)),
       submitLarge: (request, content) => guarded(request, (one) => submitLarge(submitContext, one, content)),

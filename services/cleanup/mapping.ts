@@ -11,6 +11,7 @@ import { isComplete } from '../../lib/mail/complete-address.ts';
 import { LocalDomains } from '../../lib/tables/local-domains.ts';
 import { localSite } from '../../lib/tables/local-site.ts';
 import type { TableContext } from '../../lib/tables/table.ts';
+import type { MaybePromise } from '../../lib/util/maybe-promise.ts';
 import { type AutomaticBccContext, automaticBcc, openAutomaticBcc } from './always-bcc.ts';
 import { type AddressClass, type CanonicalContext, mapCanonical, openCanonical } from './canonical.ts';
 import { type MasqueradeContext, masqueradeClass, openMasquerade } from './masquerade.ts';
@@ -94,13 +95,16 @@ export class AddressMapping implements AsyncDisposable {
   }
 
   /** The envelope; where `mapped` is false its addresses are only completed. */
-  async envelope(envelope: Envelope, mapped: boolean): Promise<MappedEnvelope> {
+  envelope(envelope: Envelope, mapped: boolean): MaybePromise<MappedEnvelope> {
     const untouched =
       !this.#hasBcc && this.#aliases.maps.isEmpty && !this.maps('envelope_sender') && !this.maps('envelope_recipient');
     const complete =
       (envelope.sender === '' || isComplete(envelope.sender)) &&
       envelope.recipients.every(({ address }) => isComplete(address));
-    if (complete && (untouched || !mapped)) return { ok: true, envelope };
+    return complete && (untouched || !mapped) ? { ok: true, envelope } : this.#change(envelope, mapped);
+  }
+
+  async #change(envelope: Envelope, mapped: boolean): Promise<MappedEnvelope> {
     const sender = await this.one('envelope_sender', 'local', envelope.sender, mapped);
     const recipients: Recipient[] = [];
     for (const recipient of envelope.recipients) {

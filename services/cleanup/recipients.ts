@@ -5,8 +5,8 @@
 import type { Recipient } from '../../lib/clients/protocols.ts';
 
 /** Keeps the first of equal recipients; two are equal where address, original address and NOTIFY are. */
-export function withoutDuplicates(recipients: readonly Recipient[], limit: number): Recipient[] {
-  if (limit === 0 || recipients.length === 1) return [...recipients];
+export function withoutDuplicates(recipients: Recipient[], limit: number): Recipient[] {
+  if (limit === 0 || recipients.length === 1) return recipients;
   const seen = new Set<string>();
   return recipients.filter(({ address, originalAddress, dsnOriginalRecipient, dsnNotify }) => {
     const at = address.lastIndexOf('@');

@@ -14,6 +14,7 @@ import { ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
 import type { SpaceMonitor } from '../../lib/queue/space.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { after, type MaybePromise } from '../../lib/util/maybe-promise.ts';
 import { type Committer, chunkFailure, reply } from './commit.ts';
 import { extractRecipients } from './extract.ts';
 import type { ContentInspection, InspectionContext } from './header-body-checks.ts';
@@ -37,6 +38,9 @@ export interface SubmitContext {
 /** Octets at the head of a message within which its header block must end to be shaped as a whole. */
 const HEAD_LIMIT = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
+const NO_ROOM = 'not enough free space in the mail queue';
+const SPACE = 32;
+const TAB = 9;
 
 /** An envelope on its way, or the answer that ends the submission. */
 type Step<T> = { readonly refused: SubmitReply } | ({ readonly refused?: undefined } & T);
@@ -48,13 +52,14 @@ function tooLarge(size: number, settings: CleanupSettings): boolean {
   return settings.messageSizeLimit > 0 && size > settings.messageSizeLimit;
 }
 
-/** The header block in its last form, and the envelope with what was found there. */
-async function shape(
+/** The header block in its last form, and the envelope with what was found there. `ownHeaders`: Received: lines that we put there. */
+function shape(
   context: SubmitContext,
   head: Buffer,
   envelope: Envelope,
   options: SubmitOptions,
-): Promise<Step<{ shaped: ShapedHeaders; envelope: Envelope }>> {
+  ownHeaders: number,
+): MaybePromise<Step<{ shaped: ShapedHeaders; envelope: Envelope }>> {
   const { settings, mapping, log } = context;
   const block = scanHeaders(head);
   const found = options.extractRecipients
@@ -63,69 +68,101 @@ async function shape(
         recipients: [...envelope.recipients, ...extractRecipients(head, block, settings.headerAddressTokenLimit)],
       }
     : envelope;
-  const replaced = await rewriteHeaders(head, block, {
+  const rewritten = rewriteHeaders(head, block, {
     mapping,
     context: envelope.rewriteContext === 'local' ? 'local' : settings.rewritesRemoteHeaders ? 'remote' : 'none',
     tokenLimit: settings.headerAddressTokenLimit,
     mapped: options.mapAddresses,
     warn: (text) => log.warning(`${envelope.queueId}: ${text}`),
   });
-  const shaped = shapeHeaders(head, block, replaced, found, settings);
-  // The header that we put in front ourselves is no hop yet.
-  if (shaped.hops - (options.prependReceived ? 1 : 0) > settings.hopcountLimit) {
-    return { refused: reply(SubmitStatus.TOO_MANY_HOPS, envelope.queueId, 'too many hops', '5.4.0') };
-  }
-  log.info(`${envelope.queueId}: message-id=${shaped.messageId}`);
-  return { shaped, envelope: { ...found, messageId: shaped.messageId } };
+  return after(rewritten, (replaced) => {
+    const shaped = shapeHeaders(head, block, replaced, found, settings);
+    // The header that we put in front ourselves is no hop yet.
+    if (shaped.hops - ownHeaders > settings.hopcountLimit) {
+      return { refused: reply(SubmitStatus.TOO_MANY_HOPS, envelope.queueId, 'too many hops', '5.4.0') };
+    }
+    log.info(`${envelope.queueId}: message-id=${shaped.messageId}`);
+    return { shaped, envelope: found };
+  });
 }
 
 /** The envelope that is kept: addresses mapped, duplicates gone. */
-async function settle(
+function settle(
   context: SubmitContext,
   envelope: Envelope,
   options: SubmitOptions,
-): Promise<Step<{ envelope: Envelope }>> {
-  const mapped = await context.mapping.envelope(envelope, options.mapAddresses);
-  if (!mapped.ok)
-    return { refused: reply(SubmitStatus.TEMPORARY_ERROR, envelope.queueId, mapped.reason, mapped.status) };
-  const recipients = withoutDuplicates(mapped.envelope.recipients, context.settings.duplicateFilterLimit);
-  if (recipients.length === 0)
-    return { refused: reply(SubmitStatus.NO_RECIPIENTS, envelope.queueId, 'no recipients', '5.1.0') };
-  return { envelope: { ...mapped.envelope, recipients } };
+  content: Pick<Envelope, 'messageId' | 'contentSize' | 'contentReference'>,
+): MaybePromise<Step<{ envelope: Envelope }>> {
+  return after(context.mapping.envelope(envelope, options.mapAddresses), (mapped) => {
+    if (!mapped.ok)
+      return { refused: reply(SubmitStatus.TEMPORARY_ERROR, envelope.queueId, mapped.reason, mapped.status) };
+    const recipients = withoutDuplicates(mapped.envelope.recipients, context.settings.duplicateFilterLimit);
+    if (recipients.length === 0)
+      return { refused: reply(SubmitStatus.NO_RECIPIENTS, envelope.queueId, 'no recipients', '5.1.0') };
+    return { envelope: { ...mapped.envelope, recipients, ...content } };
+  });
 }
 
-function withReceived(context: SubmitContext, envelope: Envelope, options: SubmitOptions, content: Buffer): Buffer {
-  return options.prependReceived ? Buffer.concat([receivedLine(envelope, context.settings), content]) : content;
+/**
+ * Whether our Received: can stay a piece of its own in front of the content: not where a first line would be taken for its
+ * continuation, or where message_drop_headers takes it away again.
+ */
+function standsApart(content: Buffer, settings: CleanupSettings): boolean {
+  return content[0] !== SPACE && content[0] !== TAB && !settings.dropHeaders.has('received');
 }
 
-export async function submit(context: SubmitContext, request: SubmitRequest): Promise<SubmitReply> {
-  const { settings, log, committer, space, inspection } = context;
+export function submit(context: SubmitContext, request: SubmitRequest): MaybePromise<SubmitReply> {
+  return after(context.space.hasRoom(), (hasRoom) => {
+    const { settings, inspection } = context;
+    const { content } = request;
+    const envelope = request.envelope!;
+    const options = request.options!;
+    if (!hasRoom) return reply(SubmitStatus.NO_SPACE, envelope.queueId, NO_ROOM);
+    if (content.length > settings.inlineLimit) {
+      return submitLarge(context, { ...request, content: NOTHING }, once(content));
+    }
+    if (tooLarge(content.length, settings))
+      return reply(SubmitStatus.TOO_LARGE, envelope.queueId, 'message size exceeds limit', '5.3.4');
+    const received = options.prependReceived ? receivedLine(envelope, settings) : NOTHING;
+    if (options.filterContent && inspection.isNeeded(content)) {
+      return submitInspected(context, request, Buffer.concat([received, content]));
+    }
+    return received.length === 0 || standsApart(content, settings)
+      ? keep(context, request, envelope, content, received)
+      : keep(context, request, envelope, Buffer.concat([received, content]), NOTHING);
+  });
+}
+
+/** Content that is to be looked at, with our own header in front. */
+async function submitInspected(context: SubmitContext, request: SubmitRequest, whole: Buffer): Promise<SubmitReply> {
+  const { inspection, log } = context;
   const envelope = request.envelope!;
+  const inspecting = inspect(inspection, envelope, log);
+  const content = Buffer.concat([await inspecting.push(whole), await inspecting.end()]);
+  const ended = verdictReply(inspecting.verdict, envelope.queueId);
+  return ended ?? keep(context, request, applyVerdict(envelope, inspecting.verdict), content, NOTHING);
+}
+
+/** Shapes what was judged and puts it into the log; `front` goes before it as it is. */
+function keep(
+  context: SubmitContext,
+  request: SubmitRequest,
+  judged: Envelope,
+  content: Buffer,
+  front: Buffer,
+): MaybePromise<SubmitReply> {
   const options = request.options!;
-  const { queueId } = envelope;
-  const room = space.hasRoom();
-  if (!(room === true || (await room)))
-    return reply(SubmitStatus.NO_SPACE, queueId, 'not enough free space in the mail queue');
-  if (request.content.length > settings.inlineLimit) {
-    return submitLarge(context, { ...request, content: NOTHING }, once(request.content));
-  }
-  if (tooLarge(request.content.length, settings))
-    return reply(SubmitStatus.TOO_LARGE, queueId, 'message size exceeds limit', '5.3.4');
-  let content = withReceived(context, envelope, options, request.content);
-  let judged = envelope;
-  if (options.filterContent && inspection.isNeeded(content)) {
-    const inspecting = inspect(inspection, envelope, log);
-    content = Buffer.concat([await inspecting.push(content), await inspecting.end()]);
-    const ended = verdictReply(inspecting.verdict, queueId);
-    if (ended !== undefined) return ended;
-    judged = applyVerdict(envelope, inspecting.verdict);
-  }
-  const step = await shape(context, content, judged, options);
-  if (isRefused(step)) return step.refused;
-  const settled = await settle(context, step.envelope, options);
-  if (isRefused(settled)) return settled.refused;
-  const whole = Buffer.concat([...step.shaped.pieces, content.subarray(step.shaped.bodyStart)]);
-  return committer.commit({ ...settled.envelope, contentSize: whole.length }, whole, request.activeClients);
+  const ownHeaders = options.prependReceived && front.length === 0 ? 1 : 0;
+  return after(shape(context, content, judged, options, ownHeaders), (step) => {
+    if (isRefused(step)) return step.refused;
+    const { shaped, envelope } = step;
+    const pieces = [front, ...shaped.pieces, content.subarray(shaped.bodyStart)];
+    const contentSize = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const about = { messageId: shaped.messageId, contentSize, contentReference: undefined };
+    return after(settle(context, envelope, options, about), (settled) =>
+      isRefused(settled) ? settled.refused : context.committer.commit(settled.envelope, pieces, request.activeClients),
+    );
+  });
 }
 
 async function* once(content: Buffer): AsyncGenerator<Buffer> {
@@ -168,7 +205,7 @@ export async function submitLarge(
   const envelope = request.envelope!;
   const options = request.options!;
   const { queueId } = envelope;
-  if (!(await space.hasRoom())) return reply(SubmitStatus.NO_SPACE, queueId, 'not enough free space in the mail queue');
+  if (!(await space.hasRoom())) return reply(SubmitStatus.NO_SPACE, queueId, NO_ROOM);
   const received = options.prependReceived ? receivedLine(envelope, settings) : NOTHING;
   async function* whole(): AsyncGenerator<Buffer> {
     if (received.length > 0) yield received;
@@ -182,7 +219,7 @@ export async function submitLarge(
   });
   try {
     const head = await takeHead(pieces);
-    const step = await shape(context, head, envelope, options);
+    const step = await shape(context, head, envelope, options, options.prependReceived ? 1 : 0);
     if (isRefused(step)) return step.refused;
     const writer = new ContentWriter(nats);
     for (const piece of [...step.shaped.pieces, head.subarray(step.shaped.bodyStart)]) await writer.write(piece);
@@ -191,13 +228,10 @@ export async function submitLarge(
     if (ended !== undefined) return ended;
     const judged = inspecting === undefined ? step.envelope : applyVerdict(step.envelope, inspecting.verdict);
     const contentReference = await writer.finish();
-    const settled = await settle(context, judged, options);
+    const about = { messageId: step.shaped.messageId, contentSize: contentReference.size, contentReference };
+    const settled = await settle(context, judged, options, about);
     if (isRefused(settled)) return settled.refused;
-    return await committer.commit(
-      { ...settled.envelope, contentSize: contentReference.size, contentReference },
-      NOTHING,
-      request.activeClients,
-    );
+    return await committer.commit(settled.envelope, [], request.activeClients);
   } catch (error) {
     if (error instanceof TooLarge) return reply(SubmitStatus.TOO_LARGE, queueId, 'message size exceeds limit', '5.3.4');
     if (!(error instanceof ChunkRefused)) throw error;

@@ -87,7 +87,7 @@ test('a damaged frame and an envelope that is none are set aside, and their neig
   const [whole] = await stores.frames();
   const damaged = Buffer.from(whole!.bytes);
   damaged[damaged.length - 1]! ^= 1;
-  const noEnvelope = encodeFrame([{ envelope: Buffer.from([0xff, 0xff]), content: Buffer.from('x') }], 1, 1).bytes;
+  const noEnvelope = encodeFrame([{ envelope: Buffer.from([0xff, 0xff]), content: [Buffer.from('x')] }], 1, 1).bytes;
   const read = await readFrames(stores.arrivalContext, [
     whole!,
     { sequence: 2, bytes: damaged },

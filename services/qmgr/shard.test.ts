@@ -15,7 +15,7 @@ const RECIPIENTS = [{ address: 'r@example.com' }];
 
 function frameOf(queueId: string, counter: number): Buffer {
   const envelope = Envelope.encode(Envelope.fromPartial({ queueId, recipients: RECIPIENTS })).finish();
-  return encodeFrame([{ envelope: Buffer.from(envelope), content: Buffer.from('x') }], 7, counter).bytes;
+  return encodeFrame([{ envelope: Buffer.from(envelope), content: [Buffer.from('x')] }], 7, counter).bytes;
 }
 
 function laterFrame(queueId: string, counter: number): Buffer {

@@ -77,7 +77,7 @@ export async function testStores(shards = 1) {
       ...envelope,
     };
     const bytes = Buffer.from(Envelope.encode(Envelope.fromPartial(whole)).finish());
-    const outcome = await publisher.append(bytes, body);
+    const outcome = await publisher.append(bytes, [body]);
     if (outcome.kind !== 'stored') throw new Error(outcome.kind);
     return outcome.sequence;
   }

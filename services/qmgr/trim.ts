@@ -158,10 +158,11 @@ export class Trimmer {
           missing++;
           return;
         }
-        const outcome = await publisher.append(stored.envelope, stored.content);
+        const entry = { envelope: stored.envelope, content: [stored.content] };
+        const outcome = await publisher.append(entry.envelope, entry.content);
         if (outcome.kind !== 'stored') return;
         const to = { log: deferredLog, sequence: outcome.sequence, entry: outcome.entry };
-        moves.push({ from: message, to, octets: entryLength(stored.envelope, stored.content) });
+        moves.push({ from: message, to, octets: entryLength(entry) });
       }),
     );
     if (moves.length > 0 && !(await relocate(pool, shard, epoch, moves)))
