@@ -2,15 +2,22 @@
  * From arrivals to rows, exactly once: each batch is one statement that moves applied_sequence and inserts the rows, or
  * does neither.
  *
- * A batch that Postgres refuses because of its data is halved until the bad entry is alone; that one is set aside as
- * corrupt and the rest goes on. All of that is one transaction: whoever dies in the middle of it has applied nothing.
+ * A batch that Postgres refuses because of its data is tried again with whatever rows there are already, and then halved until
+ * the bad entry is alone; that one is set aside as corrupt and the rest goes on. All of that is one transaction: whoever dies
+ * in the middle of it has applied nothing.
  *
  * Throws NotOwner, and what Postgres says. Logs a warning for what is set aside.
  */
 import type { ClientBase, Pool } from 'pg';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
 import { setCorruptAside } from '../../lib/queue/sql/corrupt.ts';
-import { claimSubmissionKeys, type IngestMessage, type IngestRecipient, ingest } from '../../lib/queue/sql/ingest.ts';
+import {
+  claimSubmissionKeys,
+  type IngestMessage,
+  type IngestRecipient,
+  ingest,
+  type Known,
+} from '../../lib/queue/sql/ingest.ts';
 import type { Log } from '../../lib/util/log.ts';
 import { type Arrival, type CorruptEntry, chunkSubjects } from './arrival.ts';
 
@@ -37,23 +44,15 @@ function rows(
     envelope.recipients.forEach((recipient, offset) => {
       const { transport, nexthop } = resolved[offset]!;
       const shard = shardOf(context.rule, resolved[offset]!);
-      const active = shard === context.shard && !envelope.hold;
-      recipients.push({
-        message,
-        recipient: offset,
-        shard,
-        active,
-        address: Buffer.from(recipient.address),
-        transport,
-        nexthop,
-      });
+      const due = shard !== context.shard && !envelope.hold;
+      recipients.push({ message, recipient: offset, shard, due, address: recipient.address, transport, nexthop });
     });
     return {
       sequence,
       entry,
       undone: envelope.recipients.length,
       queueId: envelope.queueId,
-      sender: Buffer.from(envelope.sender),
+      sender: envelope.sender,
       arrivalTime: envelope.arrivalTime / 1e6,
       size: envelope.contentSize,
       hold: envelope.hold,
@@ -82,6 +81,7 @@ async function insert(
   context: IngestContext,
   arrivals: readonly Arrival[],
   span: Span,
+  known: Known,
 ): Promise<Arrival[]> {
   const keyed = arrivals.filter(({ envelope }) => envelope.idempotenceKey !== '');
   let kept = [...arrivals];
@@ -93,7 +93,7 @@ async function insert(
   }
   const { messages, recipients } = rows(context, kept);
   const { shard, epoch, logNumber: log } = context;
-  const moved = await ingest(client, { shard, epoch, log, ...span, messages, recipients });
+  const moved = await ingest(client, { shard, epoch, log, ...span, messages, recipients }, known);
   if (!moved) throw new NotOwner(`shard ${shard} is not ours under epoch ${epoch}`);
   return kept;
 }
@@ -130,7 +130,7 @@ async function insertByHalves(
 ): Promise<Arrival[]> {
   await client.query('savepoint half');
   try {
-    const kept = await insert(client, context, arrivals, span);
+    const kept = await insert(client, context, arrivals, span, 'kept');
     await client.query('release savepoint half');
     return kept;
   } catch (error) {
@@ -139,7 +139,7 @@ async function insertByHalves(
     await client.query('release savepoint half');
     if (arrivals.length === 1) {
       await setRefusedAside(client, context, arrivals[0]!, error);
-      return insert(client, context, [], span);
+      return insert(client, context, [], span, 'kept');
     }
     const middle = arrivals.length >> 1;
     const { from, lastFrame } = span;
@@ -152,8 +152,8 @@ async function apply(context: IngestContext, arrivals: readonly Arrival[], span:
   const keyed = arrivals.some(({ envelope }) => envelope.idempotenceKey !== '');
   const { pool } = context;
   try {
-    if (keyed) return await inTransaction(pool, (client) => insert(client, context, arrivals, span));
-    return await insert(pool, context, arrivals, span);
+    if (keyed) return await inTransaction(pool, (client) => insert(client, context, arrivals, span, 'refused'));
+    return await insert(pool, context, arrivals, span, 'refused');
   } catch (error) {
     if (!isDataError(error)) throw error;
     return inTransaction(pool, (client) => insertByHalves(client, context, arrivals, span));

@@ -5,16 +5,20 @@
  *
  * Where a message was delivered before it had rows, moving past it is the record of its delivery: the commit has to be on
  * disk.
+ *
+ * The rows are most of what Postgres has to do for a message that waits, so the statement is made for them: arrays come in
+ * binary form, and several `unnest` in a select list step together without a tuple store for each, which they have in FROM.
  */
 import type { ClientBase } from 'pg';
+import { boolArray, byteaArray, float8Array, int4Array, int8Array, textArray } from './binary-arrays.ts';
 
 export interface IngestRecipient {
   readonly message: number;
   readonly recipient: number;
   readonly shard: number;
-  /** False: another shard's qmgr picks it up at once. */
-  readonly active: boolean;
-  readonly address: Buffer;
+  /** True: another shard's qmgr picks it up at once. False: it is in this one's active queue, or on hold. */
+  readonly due: boolean;
+  readonly address: string;
   readonly transport: string;
   readonly nexthop: string;
 }
@@ -24,7 +28,7 @@ export interface IngestMessage {
   readonly entry: number;
   readonly undone: number;
   readonly queueId: string;
-  readonly sender: Buffer;
+  readonly sender: string;
   /** Seconds since 1970. */
   readonly arrivalTime: number;
   readonly size: number;
@@ -45,32 +49,53 @@ export interface IngestBatch {
   readonly recipients: readonly IngestRecipient[];
 }
 
-const INGEST = `
+/**
+ * What becomes of rows that are there already: they refuse the batch, as any data error does, or they are kept as they are and
+ * the others come beside them. As a rule there are none, since the shard's row moves past each sequence once, and to look for
+ * them first costs Postgres a third more. There are some where a log that was replaced by another comes back: it is known by
+ * its number, and read from its first sequence again.
+ */
+export type Known = 'refused' | 'kept';
+
+const text = (conflict: string) => `
 with moved as (
   update shard set applied_sequence = $4, applied_frame = $5
    where shard = $1 and epoch = $2 and applied_sequence = $3 and incoming_log = $6
   returning shard
 ), messages as (
   insert into message (log, sequence, entry, shard, undone, queue_id, sender, arrival_time, size, hold, content_subject, envelope_subject)
-  select $6, m.sequence, m.entry, moved.shard, m.undone, m.queue_id, m.sender, to_timestamp(m.arrival), m.size, m.hold, m.content, m.envelope
-    from moved, unnest($7::bigint[], $8::int[], $9::int[], $10::text[], $11::bytea[], $12::float8[], $13::bigint[], $14::bool[], $15::text[], $24::text[])
-      as m(sequence, entry, undone, queue_id, sender, arrival, size, hold, content, envelope)
-  on conflict do nothing
+  select $6, m.sequence, m.entry, m.shard, m.undone, m.queue_id, m.sender, to_timestamp(m.arrival), m.size, m.hold, m.content, m.envelope
+    from (select shard, unnest($7::bigint[]) as sequence, unnest($8::int[]) as entry, unnest($9::int[]) as undone,
+                 unnest($10::text[]) as queue_id, unnest($11::bytea[]) as sender, unnest($12::float8[]) as arrival,
+                 unnest($13::bigint[]) as size, unnest($14::bool[]) as hold, unnest($15::text[]) as content,
+                 unnest($16::text[]) as envelope
+            from moved) m
+  ${conflict}
 ), recipients as (
   insert into recipient (log, sequence, entry, recipient, shard, next_attempt, address, transport, nexthop)
-  select $6, r.sequence, r.entry, r.recipient, r.shard, case when r.active then 'infinity' else now() end, r.address, r.transport, r.nexthop
-    from moved, unnest($16::bigint[], $17::int[], $18::int[], $19::int[], $20::bool[], $21::bytea[], $22::text[], $23::text[])
-      as r(sequence, entry, recipient, shard, active, address, transport, nexthop)
-  on conflict do nothing
+  select $6, r.sequence, r.entry, r.recipient, r.shard, case when r.due then now() else 'infinity' end, r.address, r.transport, r.nexthop
+    from (select unnest($17::bigint[]) as sequence, unnest($18::int[]) as entry, unnest($19::int[]) as recipient,
+                 unnest($20::int[]) as shard, unnest($21::bool[]) as due, unnest($22::bytea[]) as address,
+                 unnest($23::text[]) as transport, unnest($24::text[]) as nexthop
+            from moved) r
+  ${conflict}
 )
 select shard from moved`;
 
+const STATEMENTS: Readonly<Record<Known, { readonly name: string; readonly text: string }>> = {
+  refused: { name: 'ingest', text: text('') },
+  kept: { name: 'ingest-again', text: text('on conflict do nothing') },
+};
+
 /** False: the shard is not this owner's any more, or somebody else has applied the batch. Nothing was changed then. */
-export async function ingest(client: Pick<ClientBase, 'query'>, batch: IngestBatch): Promise<boolean> {
+export async function ingest(
+  client: Pick<ClientBase, 'query'>,
+  batch: IngestBatch,
+  known: Known = 'refused',
+): Promise<boolean> {
   const { messages, recipients } = batch;
   const result = await client.query({
-    name: 'ingest',
-    text: INGEST,
+    ...STATEMENTS[known],
     values: [
       batch.shard,
       batch.epoch,
@@ -78,24 +103,24 @@ export async function ingest(client: Pick<ClientBase, 'query'>, batch: IngestBat
       batch.to,
       batch.lastFrame,
       batch.log,
-      messages.map((m) => m.sequence),
-      messages.map((m) => m.entry),
-      messages.map((m) => m.undone),
-      messages.map((m) => m.queueId),
-      messages.map((m) => m.sender),
-      messages.map((m) => m.arrivalTime),
-      messages.map((m) => m.size),
-      messages.map((m) => m.hold),
-      messages.map((m) => m.contentSubject),
-      recipients.map((r) => messages[r.message]!.sequence),
-      recipients.map((r) => messages[r.message]!.entry),
-      recipients.map((r) => r.recipient),
-      recipients.map((r) => r.shard),
-      recipients.map((r) => r.active),
-      recipients.map((r) => r.address),
-      recipients.map((r) => r.transport),
-      recipients.map((r) => r.nexthop),
-      messages.map((m) => m.envelopeSubject),
+      int8Array(messages.map((m) => m.sequence)),
+      int4Array(messages.map((m) => m.entry)),
+      int4Array(messages.map((m) => m.undone)),
+      textArray(messages.map((m) => m.queueId)),
+      byteaArray(messages.map((m) => m.sender)),
+      float8Array(messages.map((m) => m.arrivalTime)),
+      int8Array(messages.map((m) => m.size)),
+      boolArray(messages.map((m) => m.hold)),
+      textArray(messages.map((m) => m.contentSubject)),
+      textArray(messages.map((m) => m.envelopeSubject)),
+      int8Array(recipients.map((r) => messages[r.message]!.sequence)),
+      int4Array(recipients.map((r) => messages[r.message]!.entry)),
+      int4Array(recipients.map((r) => r.recipient)),
+      int4Array(recipients.map((r) => r.shard)),
+      boolArray(recipients.map((r) => r.due)),
+      byteaArray(recipients.map((r) => r.address)),
+      textArray(recipients.map((r) => r.transport)),
+      textArray(recipients.map((r) => r.nexthop)),
     ],
   });
   return result.rowCount === 1;
