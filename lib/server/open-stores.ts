@@ -10,6 +10,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import pg from 'pg';
 import type { Configuration } from '../config/settings.ts';
 import { readsIntegersAsNumbers } from '../queue/integers.ts';
+import { planEachTime } from '../queue/sql/fresh-plans.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { natsServers, withoutPassword } from './nats-servers.ts';
@@ -99,6 +100,7 @@ async function openPostgres(url: string, log: Log, waiting: Waiting): Promise<pg
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: 5000,
     keepAlive: true,
+    onConnect: planEachTime,
   });
   // A connection that breaks while idle is dropped by the pool; who needs one gets another, or the error. One that breaks
   // between two statements of whoever has it tells that one with the next statement.

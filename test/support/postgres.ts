@@ -21,6 +21,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { readsIntegersAsNumbers } from '../../lib/queue/integers.ts';
 import { migrate } from '../../lib/queue/migrate.ts';
+import { planEachTime } from '../../lib/queue/sql/fresh-plans.ts';
 import { type ServerProcess, serverFolder, startServer } from './servers.ts';
 
 readsIntegersAsNumbers();
@@ -180,7 +181,12 @@ export async function startPostgres(options: { readonly durable?: boolean } = {}
       await withClient(port, 'postgres', (client) =>
         client.query(`create database ${name} template ${TEMPLATE} strategy file_copy`),
       );
-      const pool = new pg.Pool({ connectionString: url(name), max: 10, allowExitOnIdle: true });
+      const pool = new pg.Pool({
+        connectionString: url(name),
+        max: 10,
+        allowExitOnIdle: true,
+        onConnect: planEachTime,
+      });
       pool.on('error', () => undefined);
       return {
         name,
