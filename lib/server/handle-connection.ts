@@ -1,5 +1,5 @@
 /**
- * A connection on Node's own handle of a socket, without the stream around it (docs/adr/0010-handles.md says what that
+ * A connection on Node's own handle of a socket, without the stream around it (docs/adr/0008-handles.md says what that
  * saves). All connections of a thread read into one buffer, and a reply that the kernel takes at once leaves nothing behind.
  *
  * The handle is not part of Node's documented interface. `handlesAreKnown` looks at everything that is used here, and

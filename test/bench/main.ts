@@ -2,7 +2,8 @@
  * make bench: Debian's Postfix and Postfleet in turn, the same messages by the same programs on the same filesystem, both
  * with fsync. Prints a row for each scenario and system, and writes them to VAR/bench.json.
  *
- *   --only SCENARIO   one of relay-20, relay-20-kept, relay-200, relay-200-kept, accept-20 …, paced, memory
+ *   --only SCENARIO   one of relay-20, relay-20-kept, relay-200, relay-200-kept, accept-20 …, paced, memory; relay and accept
+ *                     with any other number of sessions too
  *   --systems a,b     some of postfix, postfleet, postfleet-processes
  *   --rounds N        times that each system runs, in turn (2)
  *   --messages N      messages of a run that are counted (6000)
@@ -42,6 +43,18 @@ const SCENARIOS: readonly Scenario[] = (['relay', 'accept'] as const).flatMap((m
     [false, true].map((kept) => ({ name: `${mode}-${sessions}${kept ? '-kept' : ''}`, mode, sessions, kept })),
   ),
 );
+
+/** A scenario by its name: one of those above, or one like them with another number of sessions. */
+function scenarioNamed(name: string): Scenario | undefined {
+  const match = /^(relay|accept)-([1-9]\d{0,3})(-kept)?$/.exec(name);
+  if (match === null) return undefined;
+  return {
+    name,
+    mode: match[1] === 'relay' ? 'relay' : 'accept',
+    sessions: Number(match[2]),
+    kept: match[3] !== undefined,
+  };
+}
 
 /** One row, as it stands in bench.json. */
 export interface Row {
@@ -270,7 +283,8 @@ for (const [signal, status] of [
 ] as const)
   process.once(signal, () => process.exit(status));
 
-const wanted = SCENARIOS.filter((scenario) => options.only === undefined || scenario.name === options.only);
+const named = options.only === undefined ? undefined : scenarioNamed(options.only);
+const wanted = options.only === undefined ? SCENARIOS : named === undefined ? [] : [named];
 const rows: Row[] = [];
 for (const scenario of wanted) rows.push(...(await compare(scenario)));
 if (options.only === undefined || options.only === 'paced') rows.push(...(await pacedRows()));
