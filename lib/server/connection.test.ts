@@ -160,6 +160,33 @@ for (const kind of ['socket', 'handle'] as const) {
     early.client.write('later');
     await early.recorder.until((seen) => seen.length === 2);
     assert.deepEqual(early.recorder.seen, ['early', 'later']);
+    await using brief = await pair(kind);
+    brief.connection.wait(() => brief.recorder.note('gone'));
+    brief.client.end('all of it');
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    brief.serve();
+    await brief.recorder.until((seen) => seen.length === 2);
+    assert.deepEqual(brief.recorder.seen, ['all of it', 'end']);
+  });
+
+  test(`${kind}: what came early waits while it is paused, and an end comes once`, async () => {
+    await using both = await pair(kind);
+    const { client, connection, recorder } = both;
+    connection.wait(() => recorder.note('gone'));
+    client.write('early');
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    both.serve();
+    connection.pause();
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(recorder.seen, []);
+    connection.resume();
+    await recorder.until((seen) => seen.length === 1);
+    client.end();
+    await recorder.until((seen) => seen.length === 2);
+    connection.pause();
+    connection.resume();
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(recorder.seen, ['early', 'end']);
   });
 }
 

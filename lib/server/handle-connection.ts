@@ -86,6 +86,9 @@ const READ = binding?.kReadBytesOrError ?? 0;
 const WRITTEN = binding?.kBytesWritten ?? 0;
 const WAITS = binding?.kLastWriteWasAsync ?? 0;
 
+/** Octets that a client may send before anybody serves it. */
+const EARLY_LIMIT = 4096;
+
 /** Reading and handing over is one turn, so that one buffer serves all. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER);
 
@@ -126,6 +129,9 @@ class HandleConnection implements Connection {
   #peer: SocketName | undefined;
   #own: SocketName | undefined;
   #paused = false;
+  #reading = false;
+  /** The client sends no more. */
+  #ended = false;
   #closing = false;
   #closed = false;
 
@@ -185,19 +191,29 @@ class HandleConnection implements Connection {
       return;
     }
     if (this.#early === undefined) this.#start();
-    else process.nextTick(() => this.#handOverEarly(events));
+    else process.nextTick(() => this.#handOverEarly());
   }
 
-  #handOverEarly(events: ConnectionEvents): void {
+  /** What came before it was served comes first, when somebody takes it. */
+  #handOverEarly(): void {
     const early = this.#early;
+    if (this.#closing || this.#paused || early === undefined) return;
     this.#early = undefined;
-    if (this.#closing) return;
-    if (!this.#paused) this.#start();
-    if (early !== undefined) events.data(early);
+    this.#start();
+    this.#events?.data(early);
+    if (this.#ended) this.#events?.end();
   }
 
   #start(): void {
-    if (!this.#closing && this.#handle.readStart() < 0) this.destroy();
+    if (this.#reading || this.#closing || this.#ended) return;
+    this.#reading = true;
+    if (this.#handle.readStart() < 0) this.destroy();
+  }
+
+  #stop(): void {
+    if (!this.#reading || this.#closing) return;
+    this.#reading = false;
+    this.#handle.readStop();
   }
 
   /** The kernel's answer to a read: a number of octets in the buffer, or an end. */
@@ -207,12 +223,15 @@ class HandleConnection implements Connection {
       const bytes = readBuffer.subarray(0, result);
       if (this.#events !== undefined) this.#events.data(bytes);
       else {
-        // Nobody serves it yet: what it says stays with the kernel from here on.
-        this.#early = Buffer.from(bytes);
-        this.#handle.readStop();
+        // Nobody serves it yet. Reading goes on, so that its leaving is noticed, but for one that has much to say.
+        this.#early = this.#early === undefined ? Buffer.from(bytes) : Buffer.concat([this.#early, bytes]);
+        if (this.#early.length > EARLY_LIMIT) this.#stop();
       }
-    } else if (result === END && this.#events !== undefined) this.#events.end();
-    else {
+    } else if (result === END && (this.#events !== undefined || this.#early !== undefined)) {
+      // Of one that has said all it has to say before its turn came, that is still to be heard.
+      this.#ended = true;
+      this.#events?.end();
+    } else {
       this.#gone?.();
       this.destroy();
     }
@@ -221,13 +240,14 @@ class HandleConnection implements Connection {
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    if (!this.#closing) this.#handle.readStop();
+    this.#stop();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#early === undefined) this.#start();
+    else process.nextTick(() => this.#handOverEarly());
   }
 
   write(data: string | Buffer, done?: () => void): void {
@@ -259,7 +279,7 @@ class HandleConnection implements Connection {
       return;
     }
     done?.();
-    if (this.writableLength === 0) this.#events?.drain();
+    if (!this.#closing && this.writableLength === 0) this.#events?.drain();
   }
 
   destroy(): void {

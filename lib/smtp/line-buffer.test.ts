@@ -34,6 +34,29 @@ test('lines come whole, however they are cut', () => {
   );
 });
 
+test('lines that wait while more comes stay apart', () => {
+  const action = fc.oneof(fc.constantFrom('a', 'bc', '\r\n', 'd\r\ne\r\n'), fc.constant(undefined));
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+      const buffer = new LineBuffer(2048);
+      const found: string[] = [];
+      const take = (): boolean => {
+        const line = buffer.line();
+        if (line !== undefined) found.push(line);
+        return line !== undefined;
+      };
+      for (const text of actions) {
+        if (text === undefined) take();
+        else buffer.push(Buffer.from(text));
+        buffer.keep();
+      }
+      while (take());
+      const sent = actions.filter((text) => text !== undefined).join('');
+      assert.deepEqual(found, sent.split('\r\n').slice(0, -1));
+    }),
+  );
+});
+
 test('of a line longer than the limit the rest is forgotten, whether it came in one piece or in many', () => {
   const text = `${'x'.repeat(50)}\r\nnext\r\n`;
   for (const cuts of [[], [5, 15, 30, 51], Array.from({ length: 60 }, (_, at) => at)]) {

@@ -42,7 +42,7 @@ export class LineBuffer {
       this.bytes = chunk;
       this.#searched = 0;
     } else {
-      this.#searched = this.bytes.length - this.at;
+      this.#searched = Math.max(0, this.#searched - this.at);
       this.bytes = Buffer.concat([this.at === 0 ? this.bytes : this.bytes.subarray(this.at), chunk]);
     }
     this.at = 0;
@@ -73,6 +73,7 @@ export class LineBuffer {
     if (start === bytes.length) return undefined;
     const end = bytes.indexOf(LF, Math.max(start, this.#searched));
     if (end < 0) {
+      this.#searched = bytes.length;
       if (this.#skipping) this.clear();
       else if (bytes.length - start > this.#limit) {
         const line = decodeBytes(bytes.subarray(start, start + this.#limit));

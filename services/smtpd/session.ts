@@ -91,6 +91,8 @@ export class Session implements Limited, ConnectionEvents, Heard {
   /** No further command is to be worked on. */
   #leaving = false;
   #greeted = false;
+  /** The last reply is written, or on its way. */
+  #hungUp = false;
   /** The header of the PROXY protocol has not come. */
   #proxied = false;
 
@@ -446,7 +448,9 @@ export class Session implements Limited, ConnectionEvents, Heard {
 
   /** Writes what is left and closes the connection. */
   #hangUp(): void {
-    if (this.#closed) return;
+    // Once: the last reply may still wait for the client to read, and must not be cut off by what the client does.
+    if (this.#closed || this.#hungUp) return;
+    this.#hungUp = true;
     this.deadline = performance.now() + LINGER;
     this.flush(true);
   }
