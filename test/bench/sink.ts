@@ -7,8 +7,15 @@ export interface Sink extends Disposable {
   readonly messages: () => number;
 }
 
+/**
+ * Sessions that it serves at a time: more than the systems may open. Of its own accord it serves 256, and a client beyond
+ * those waits for its greeting until another leaves, which is how long connections are kept and no system's time.
+ */
+const SESSIONS = 1024;
+
 export async function startSink(port: number): Promise<Sink> {
-  const child = spawn('/usr/sbin/smtp-sink', ['-u', 'nobody', '-c', `127.0.0.1:${port}`, '1024'], {
+  const options = ['-u', 'nobody', '-c', '-m', String(SESSIONS), `127.0.0.1:${port}`, String(SESSIONS)];
+  const child = spawn('/usr/sbin/smtp-sink', options, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let messages = 0;
