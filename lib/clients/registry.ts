@@ -66,41 +66,50 @@ export class Registry implements Clients {
     return remote as NonNullable<Implementation[Kind]>;
   }
 
+  /** Calls it where it is at present; one that does not run is a rejection. */
+  #call<Kind extends keyof Implementation, Reply>(
+    kind: Kind,
+    service: string,
+    call: (to: NonNullable<Implementation[Kind]>) => Promise<Reply>,
+  ): Promise<Reply> {
+    return promised(() => call(this.#find(kind, service)));
+  }
+
   cleanup(service = 'cleanup'): Cleanup {
     return {
-      submit: (request, signal) => promised(() => this.#find('cleanup', service).submit(request, signal)),
-      submitLarge: async (request, content, signal) =>
-        this.#find('cleanup', service).submitLarge(request, content, signal),
+      submit: (request, signal) => this.#call('cleanup', service, (to) => to.submit(request, signal)),
+      submitLarge: (request, content, signal) =>
+        this.#call('cleanup', service, (to) => to.submitLarge(request, content, signal)),
     };
   }
 
   rewrite(service = 'rewrite'): TrivialRewrite {
     return {
-      rewrite: async (requests, signal) => this.#find('rewrite', service).rewrite(requests, signal),
-      resolve: (requests, signal) => promised(() => this.#find('rewrite', service).resolve(requests, signal)),
+      rewrite: (requests, signal) => this.#call('rewrite', service, (to) => to.rewrite(requests, signal)),
+      resolve: (requests, signal) => this.#call('rewrite', service, (to) => to.resolve(requests, signal)),
     };
   }
 
   bounce(service = 'bounce'): Bounce {
-    return { notify: async (requests, signal) => this.#find('bounce', service).notify(requests, signal) };
+    return { notify: (requests, signal) => this.#call('bounce', service, (to) => to.notify(requests, signal)) };
   }
 
   queue(service = 'showq'): Queue {
     return {
       list: (request, signal) => this.#find('queue', service).list(request, signal),
-      flush: async (request, signal) => this.#find('queue', service).flush(request, signal),
-      delete: async (request, signal) => this.#find('queue', service).delete(request, signal),
-      change: async (request, signal) => this.#find('queue', service).change(request, signal),
+      flush: (request, signal) => this.#call('queue', service, (to) => to.flush(request, signal)),
+      delete: (request, signal) => this.#call('queue', service, (to) => to.delete(request, signal)),
+      change: (request, signal) => this.#call('queue', service, (to) => to.change(request, signal)),
       read: (request, signal) => this.#find('queue', service).read(request, signal),
     };
   }
 
   anvil(service = 'anvil'): Anvil {
-    return { count: async (requests, signal) => this.#find('anvil', service).count(requests, signal) };
+    return { count: (requests, signal) => this.#call('anvil', service, (to) => to.count(requests, signal)) };
   }
 
   proxymap(service = 'proxymap'): Proxymap {
-    return { lookup: async (request, signal) => this.#find('proxymap', service).lookup(request, signal) };
+    return { lookup: (request, signal) => this.#call('proxymap', service, (to) => to.lookup(request, signal)) };
   }
 
   async isReady(service: string, signal: AbortSignal): Promise<boolean> {
@@ -111,7 +120,7 @@ export class Registry implements Clients {
   delivery(transport: string): DeliveryAgent | undefined {
     if (!this.#options.isTransport(transport)) return undefined;
     return {
-      deliver: (request, signal) => promised(() => this.#find('delivery', transport).deliver(request, signal)),
+      deliver: (request, signal) => this.#call('delivery', transport, (to) => to.deliver(request, signal)),
     };
   }
 }

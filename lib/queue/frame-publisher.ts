@@ -13,7 +13,14 @@ import type { Nats } from '../server/stores.ts';
 import type { Log } from '../util/log.ts';
 import { Pace } from '../util/pace.ts';
 import { Appender } from './append.ts';
-import { decodeFrame, encodeFence, encodeFrame, entryLength, FRAME_HEADER_LENGTH } from './frame.ts';
+import {
+  decodeFrame,
+  encodeFence,
+  encodeFrame,
+  entryLength,
+  FRAME_HEADER_LENGTH,
+  type NewFrameEntry,
+} from './frame.ts';
 import { incomingStream, incomingSubject } from './streams.ts';
 
 export type PublishOutcome =
@@ -21,9 +28,7 @@ export type PublishOutcome =
   | { readonly kind: 'refused'; readonly noSpace: boolean; readonly reason: string }
   | { readonly kind: 'unknown' };
 
-interface Waiting {
-  readonly envelope: Buffer;
-  readonly content: readonly Buffer[];
+interface Waiting extends NewFrameEntry {
   readonly deadline: number;
   settle(outcome: PublishOutcome): void;
 }

@@ -42,7 +42,8 @@ export type DecodedFrame =
   | { readonly kind: 'later-version'; readonly version: number }
   | { readonly kind: 'damaged'; readonly reason: string };
 
-function contentLength(content: readonly Buffer[]): number {
+/** Octets of content that lies in pieces. */
+export function contentLength(content: readonly Buffer[]): number {
   let length = 0;
   for (const piece of content) length += piece.length;
   return length;

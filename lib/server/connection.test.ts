@@ -59,6 +59,11 @@ async function pair(kind: 'socket' | 'handle', options: { readonly unread?: bool
   };
 }
 
+/** Turns of the event loop in which what was sent would have been read. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** All that the client reads until the server ends. */
 async function readAll(client: Socket): Promise<string> {
   const pieces: Buffer[] = [];
@@ -124,8 +129,7 @@ for (const kind of ['socket', 'handle'] as const) {
     client.write('one');
     await recorder.until((seen) => seen.length === 1);
     client.write('two');
-    // Turns in which the second piece would have been read.
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     assert.deepEqual(recorder.seen, ['one']);
     connection.resume();
     await recorder.until((seen) => seen.length === 2);
@@ -154,7 +158,7 @@ for (const kind of ['socket', 'handle'] as const) {
     await using early = await pair(kind);
     early.connection.wait(() => early.recorder.note('gone'));
     early.client.write('early');
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     early.serve();
     await early.recorder.until((seen) => seen.length === 1);
     early.client.write('later');
@@ -163,7 +167,7 @@ for (const kind of ['socket', 'handle'] as const) {
     await using brief = await pair(kind);
     brief.connection.wait(() => brief.recorder.note('gone'));
     brief.client.end('all of it');
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     brief.serve();
     await brief.recorder.until((seen) => seen.length === 2);
     assert.deepEqual(brief.recorder.seen, ['all of it', 'end']);
@@ -174,10 +178,10 @@ for (const kind of ['socket', 'handle'] as const) {
     const { client, connection, recorder } = both;
     connection.wait(() => recorder.note('gone'));
     client.write('early');
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     both.serve();
     connection.pause();
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     assert.deepEqual(recorder.seen, []);
     connection.resume();
     await recorder.until((seen) => seen.length === 1);
@@ -185,7 +189,7 @@ for (const kind of ['socket', 'handle'] as const) {
     await recorder.until((seen) => seen.length === 2);
     connection.pause();
     connection.resume();
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     assert.deepEqual(recorder.seen, ['early', 'end']);
   });
 }

@@ -11,6 +11,7 @@ import {
 } from '../../lib/clients/protocols.ts';
 import { scanHeaders } from '../../lib/mail/headers.ts';
 import { ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
+import { contentLength } from '../../lib/queue/frame.ts';
 import type { SpaceMonitor } from '../../lib/queue/space.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Log } from '../../lib/util/log.ts';
@@ -157,7 +158,7 @@ function keep(
     if (isRefused(step)) return step.refused;
     const { shaped, envelope } = step;
     const pieces = [front, ...shaped.pieces, content.subarray(shaped.bodyStart)];
-    const contentSize = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const contentSize = contentLength(pieces);
     const about = { messageId: shaped.messageId, contentSize, contentReference: undefined };
     return after(settle(context, envelope, options, about), (settled) =>
       isRefused(settled) ? settled.refused : context.committer.commit(settled.envelope, pieces, request.activeClients),

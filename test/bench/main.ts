@@ -38,13 +38,7 @@ interface Scenario {
   readonly kept: boolean;
 }
 
-const SCENARIOS: readonly Scenario[] = (['relay', 'accept'] as const).flatMap((mode) =>
-  [20, 200].flatMap((sessions) =>
-    [false, true].map((kept) => ({ name: `${mode}-${sessions}${kept ? '-kept' : ''}`, mode, sessions, kept })),
-  ),
-);
-
-/** A scenario by its name: one of those above, or one like them with another number of sessions. */
+/** A scenario by its name, with whatever number of sessions. */
 function scenarioNamed(name: string): Scenario | undefined {
   const match = /^(relay|accept)-([1-9]\d{0,3})(-kept)?$/.exec(name);
   if (match === null) return undefined;
@@ -55,6 +49,10 @@ function scenarioNamed(name: string): Scenario | undefined {
     kept: match[3] !== undefined,
   };
 }
+
+const SCENARIOS: readonly Scenario[] = ['relay', 'accept'].flatMap((mode) =>
+  [20, 200].flatMap((sessions) => ['', '-kept'].map((kept) => scenarioNamed(`${mode}-${sessions}${kept}`)!)),
+);
 
 /** One row, as it stands in bench.json. */
 export interface Row {
@@ -283,8 +281,8 @@ for (const [signal, status] of [
 ] as const)
   process.once(signal, () => process.exit(status));
 
-const named = options.only === undefined ? undefined : scenarioNamed(options.only);
-const wanted = options.only === undefined ? SCENARIOS : named === undefined ? [] : [named];
+const wanted =
+  options.only === undefined ? SCENARIOS : [scenarioNamed(options.only)].filter((found) => found !== undefined);
 const rows: Row[] = [];
 for (const scenario of wanted) rows.push(...(await compare(scenario)));
 if (options.only === undefined || options.only === 'paced') rows.push(...(await pacedRows()));

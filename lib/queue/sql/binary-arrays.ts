@@ -27,46 +27,37 @@ function start(type: number, count: number, octets: number): Buffer {
   return array;
 }
 
-export function int4Array(values: readonly number[]): Buffer {
-  const array = start(OID.int4, values.length, values.length * (LENGTH + 4));
+/** An array of elements that all take `octets`; `write` puts one of them at its place. */
+function fixedArray<T>(
+  type: number,
+  octets: number,
+  values: readonly T[],
+  write: (array: Buffer, value: T, at: number) => void,
+): Buffer {
+  const array = start(type, values.length, values.length * (LENGTH + octets));
   let at = HEADER;
   for (const value of values) {
-    at = array.writeInt32BE(4, at);
-    at = array.writeInt32BE(value, at);
+    at = array.writeInt32BE(octets, at);
+    write(array, value, at);
+    at += octets;
   }
   return array;
 }
 
-export function int8Array(values: readonly number[]): Buffer {
-  const array = start(OID.int8, values.length, values.length * (LENGTH + 8));
-  let at = HEADER;
-  for (const value of values) {
-    at = array.writeInt32BE(8, at);
-    at = array.writeInt32BE(Math.floor(value / TWO_TO_32), at);
-    at = array.writeUInt32BE(value >>> 0, at);
-  }
-  return array;
-}
+export const int4Array = (values: readonly number[]): Buffer =>
+  fixedArray(OID.int4, 4, values, (array, value, at) => array.writeInt32BE(value, at));
 
-export function float8Array(values: readonly number[]): Buffer {
-  const array = start(OID.float8, values.length, values.length * (LENGTH + 8));
-  let at = HEADER;
-  for (const value of values) {
-    at = array.writeInt32BE(8, at);
-    at = array.writeDoubleBE(value, at);
-  }
-  return array;
-}
+export const int8Array = (values: readonly number[]): Buffer =>
+  fixedArray(OID.int8, 8, values, (array, value, at) => {
+    array.writeInt32BE(Math.floor(value / TWO_TO_32), at);
+    array.writeUInt32BE(value >>> 0, at + 4);
+  });
 
-export function boolArray(values: readonly boolean[]): Buffer {
-  const array = start(OID.bool, values.length, values.length * (LENGTH + 1));
-  let at = HEADER;
-  for (const value of values) {
-    at = array.writeInt32BE(1, at);
-    at = array.writeUInt8(value ? 1 : 0, at);
-  }
-  return array;
-}
+export const float8Array = (values: readonly number[]): Buffer =>
+  fixedArray(OID.float8, 8, values, (array, value, at) => array.writeDoubleBE(value, at));
+
+export const boolArray = (values: readonly boolean[]): Buffer =>
+  fixedArray(OID.bool, 1, values, (array, value, at) => array.writeUInt8(value ? 1 : 0, at));
 
 function utf8Array(type: number, values: readonly (string | null)[]): Buffer {
   let most = 0;
