@@ -51,7 +51,7 @@ export interface FramePublisherOptions {
 /** Room that a frame leaves below the server's max_payload, for the headers of the publish. */
 const PAYLOAD_RESERVE = 64 * 1024;
 /** Milliseconds between two frames of a busy log: each costs the same whatever it holds (docs/adr/0005-pace.md). */
-const PACE = 3;
+const PACE = 10;
 /** Entries that may wait for a log that does not answer. */
 const WAITING_LIMIT = 20_000;
 

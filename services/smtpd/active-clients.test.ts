@@ -10,8 +10,28 @@ test('a client counts once, for as long as it goes on talking', () => {
   assert.equal(active.count(1012), 2);
   active.heard(one, 1024);
   assert.equal(active.count(1025), 2, 'what was heard a moment ago counts still');
-  assert.equal(active.count(1041), 1);
+  assert.equal(active.count(1041), 1, 'one was heard in the window before, two earlier');
   assert.equal(active.count(1100), 0);
   active.heard(two, 1100);
   assert.equal(active.count(1100), 1);
+});
+
+test('clients that come, send one message and go are as many as have a connection', () => {
+  const active = new ActiveClients();
+  let open: { heardIn: number }[] = [];
+  for (let now = 1000; now < 1100; now += 1) {
+    for (const client of open) active.gone(client, now);
+    open = [{ heardIn: -1 }, { heardIn: -1 }, { heardIn: -1 }];
+    for (const client of open) active.heard(client, now);
+    assert.equal(active.count(now), 3, `at ${now}`);
+  }
+});
+
+test('who was silent for long before the connection ended is not counted off those that are busy', () => {
+  const active = new ActiveClients();
+  const [silent, busy] = [{ heardIn: -1 }, { heardIn: -1 }];
+  active.heard(silent, 1000);
+  active.heard(busy, 1100);
+  active.gone(silent, 1101);
+  assert.equal(active.count(1101), 1);
 });

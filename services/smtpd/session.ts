@@ -116,13 +116,15 @@ export class Session implements Limited, ConnectionEvents, Heard {
   }
 
   #start(): void {
+    const now = performance.now();
     this.connection.serve(this);
-    this.#restart();
+    this.context.activeClients.heard(this, now);
+    this.#restart(now);
     deadlines.watch(this);
     if (this.settings.upstreamProxyProtocol === '') this.#step(this.context.identify(this, undefined));
     else {
       this.#proxied = true;
-      this.deadline = performance.now() + this.settings.upstreamProxyTimeout;
+      this.deadline = now + this.settings.upstreamProxyTimeout;
     }
   }
 
@@ -462,6 +464,7 @@ export class Session implements Limited, ConnectionEvents, Heard {
       this.ending = true;
     }
     this.#closed = true;
+    this.context.activeClients.gone(this, performance.now());
     deadlines.unwatch(this);
     if (this.#receiver !== undefined) {
       this.countCommand(this.where, false);
