@@ -43,27 +43,28 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
     async start(base: ServiceContext): Promise<RunningService> {
       const context = base as ListeningContext;
       const handler = await table.open(context);
-      const sessions = new Set<Promise<void>>();
+      /** Those that are served. */
       const connections = new Set<Connection>();
+      let idle: (() => void) | undefined;
       const waiting = new WaitingClients(context.log);
 
       const serve = (connection: Connection): void => {
         connections.add(connection);
-        const session = handler
-          .session(connection)
-          .catch((error: unknown) => context.log.error(`session ended by an unexpected error: ${String(error)}`))
-          .finally(() => {
-            connections.delete(connection);
-            sessions.delete(session);
-            const next = waiting.next();
-            if (next !== undefined) serve(next);
-          });
-        sessions.add(session);
+        const ended = (): void => {
+          connections.delete(connection);
+          if (connections.size === 0) idle?.();
+          const next = waiting.next();
+          if (next !== undefined) serve(next);
+        };
+        handler.session(connection).then(ended, (error: unknown) => {
+          context.log.error(`session ended by an unexpected error: ${String(error)}`);
+          ended();
+        });
       };
 
       // A connection above the limit waits as it would in the listen queue of a Postfix whose processes are all busy.
       const accept = (connection: Connection): void => {
-        if (sessions.size >= context.processLimit) waiting.add(connection);
+        if (connections.size >= context.processLimit) waiting.add(connection);
         else serve(connection);
       };
 
@@ -101,7 +102,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
         ready: () => !context.draining.aborted && (handler.ready?.() ?? true),
         [Symbol.asyncDispose]: async () => {
           close();
-          while (sessions.size > 0) await Promise.allSettled(sessions);
+          while (connections.size > 0) await new Promise<void>((resolve) => (idle = resolve));
           await handler[Symbol.asyncDispose]?.();
         },
       };

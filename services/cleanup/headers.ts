@@ -37,34 +37,30 @@ export interface ShapedHeaders {
 function receivedFor(envelope: Envelope, settings: CleanupSettings): string {
   const client: Client | undefined = envelope.client;
   const remote = client !== undefined && client.protocolName !== '';
-  const { myhostname, mailName } = settings;
-  const only = envelope.recipients.length === 1 ? envelope.recipients[0] : undefined;
-  return receivedHeader({
-    myhostname,
-    mailName,
+  const common = {
+    myhostname: settings.myhostname,
+    mailName: settings.mailName,
     queueId: envelope.queueId,
     date: mailDate(envelope.arrivalTime / 1000),
-    ...(remote
-      ? {
-          client: {
-            helo: client.heloName,
-            name: client.reverseName === '' ? client.name : client.reverseName,
-            address: client.address.includes(':') ? `IPv6:${client.address}` : client.address,
-          },
-          protocol: protocolName({
-            esmtp: client.protocolName !== 'SMTP',
-            tls: client.tlsProtocol !== '',
-            sasl: client.saslUsername !== '',
-            smtputf8: envelope.smtputf8,
-          }),
-          ...(only === undefined
-            ? {}
-            : { recipient: only.originalAddress === '' ? only.address : only.originalAddress }),
-        }
-      : envelope.senderLogin === ''
-        ? {}
-        : { userId: envelope.senderUid }),
-  });
+  };
+  if (!remote) return receivedHeader(envelope.senderLogin === '' ? common : { ...common, userId: envelope.senderUid });
+  const from = {
+    ...common,
+    client: {
+      helo: client.heloName,
+      name: client.reverseName === '' ? client.name : client.reverseName,
+      address: client.address.includes(':') ? `IPv6:${client.address}` : client.address,
+    },
+    protocol: protocolName({
+      esmtp: client.protocolName !== 'SMTP',
+      tls: client.tlsProtocol !== '',
+      sasl: client.saslUsername !== '',
+      smtputf8: envelope.smtputf8,
+    }),
+  };
+  const only = envelope.recipients.length === 1 ? envelope.recipients[0] : undefined;
+  if (only === undefined) return receivedHeader(from);
+  return receivedHeader({ ...from, recipient: only.originalAddress === '' ? only.address : only.originalAddress });
 }
 
 /** The headers that RFC 5322 wants and that the message lacks. */

@@ -18,6 +18,20 @@ export interface ContentLimits {
 const FIRST_BUFFER = 8 * 1024;
 const NOTHING = Buffer.alloc(0);
 
+/** First buffers are cut from a larger one: each of its own costs the allocator and the collector as much as its content. */
+const SLAB = 8 * FIRST_BUFFER;
+let slab: Buffer<ArrayBuffer> = NOTHING;
+let slabAt = SLAB;
+
+function firstBuffer(): Buffer<ArrayBuffer> {
+  if (slabAt === SLAB) {
+    slab = Buffer.allocUnsafeSlow(SLAB);
+    slabAt = 0;
+  }
+  slabAt += FIRST_BUFFER;
+  return slab.subarray(slabAt - FIRST_BUFFER, slabAt);
+}
+
 /** The client went away, or the message is refused: cleanup(8) forgets what it got. */
 export class ContentAborted extends Error {
   override readonly name = 'ContentAborted';
@@ -75,7 +89,7 @@ export class Content implements ContentSink {
     if (length > this.#kept.length) {
       let room = Math.max(FIRST_BUFFER, this.#kept.length);
       while (room < length) room *= 2;
-      const larger = Buffer.allocUnsafeSlow(room);
+      const larger = room === FIRST_BUFFER ? firstBuffer() : Buffer.allocUnsafeSlow(room);
       this.#kept.copy(larger, 0, 0, this.#length);
       this.#kept = larger;
     }
