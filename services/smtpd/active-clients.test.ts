@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ActiveClients } from './active-clients.ts';
+import { ActiveClients, NEVER } from './active-clients.ts';
 
 test('a client counts once, for as long as it goes on talking', () => {
   const active = new ActiveClients();
-  const [one, two] = [{ heardIn: -1 }, { heardIn: -1 }];
+  const [one, two] = [{ heardIn: NEVER }, { heardIn: NEVER }];
   for (let now = 1000; now < 1012; now += 1) active.heard(one, now);
   active.heard(two, 1009);
   assert.equal(active.count(1012), 2);
@@ -21,15 +21,21 @@ test('clients that come, send one message and go are as many as have a connectio
   let open: { heardIn: number }[] = [];
   for (let now = 1000; now < 1100; now += 1) {
     for (const client of open) active.gone(client, now);
-    open = [{ heardIn: -1 }, { heardIn: -1 }, { heardIn: -1 }];
+    open = [{ heardIn: NEVER }, { heardIn: NEVER }, { heardIn: NEVER }];
     for (const client of open) active.heard(client, now);
     assert.equal(active.count(now), 3, `at ${now}`);
   }
 });
 
+test('the first client of a process counts once, however early it comes', () => {
+  const active = new ActiveClients();
+  active.heard({ heardIn: NEVER }, 3);
+  assert.equal(active.count(4), 1);
+});
+
 test('who was silent for long before the connection ended is not counted off those that are busy', () => {
   const active = new ActiveClients();
-  const [silent, busy] = [{ heardIn: -1 }, { heardIn: -1 }];
+  const [silent, busy] = [{ heardIn: NEVER }, { heardIn: NEVER }];
   active.heard(silent, 1000);
   active.heard(busy, 1100);
   active.gone(silent, 1101);

@@ -9,9 +9,12 @@ const WINDOW = 16;
 
 /** What is remembered of a client. */
 export interface Heard {
-  /** The last window in which it was heard; a negative number before the first. */
+  /** The last window in which it was heard, or NEVER. */
   heardIn: number;
 }
+
+/** No window, nor the one before any. */
+export const NEVER = -2;
 
 export class ActiveClients {
   #window = 0;

@@ -14,7 +14,7 @@ import { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { readProxyHeader } from '../../lib/smtp/proxy-protocol.ts';
 import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
 import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
-import type { Heard } from './active-clients.ts';
+import { type Heard, NEVER } from './active-clients.ts';
 import type { Chunking } from './bdat.ts';
 import { CommandCounts } from './command-counts.ts';
 import { commands, UNKNOWN_COMMAND } from './commands.ts';
@@ -76,7 +76,7 @@ export class Session implements Limited, ConnectionEvents, Heard {
   chunking: Chunking | undefined;
   /** When the client has been idle for too long. */
   deadline = 0;
-  heardIn = -1;
+  heardIn = NEVER;
   /** Set by a command whose reply is the last one. */
   ending = false;
 
