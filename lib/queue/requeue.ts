@@ -59,7 +59,8 @@ function requestOf(context: ServiceContext, found: NoticedMessage, envelope: Env
       extractRecipients: false,
       smtpMilters: false,
     },
-    activeClients: 0,
+    // Messages are requeued one after the other: a frame that waited for more would wait in vain.
+    activeClients: 1,
   };
 }
 
