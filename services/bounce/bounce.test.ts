@@ -19,6 +19,8 @@ interface Situation extends AsyncDisposable {
   readonly bounce: Bounce;
   readonly submitted: SubmitRequest[];
   readonly lines: string[];
+  /** Submissions that cleanup had at a time. */
+  readonly atOnce: { now: number; most: number };
   /** What cleanup answers next; QUEUED when there is nothing. */
   readonly answers: Partial<SubmitReply>[];
 }
@@ -32,8 +34,15 @@ async function situation(mainCf = ''): Promise<Situation> {
     const queued = { status: SubmitStatus.QUEUED, queueId: `NEW${submitted.length}`, enhancedStatus: '', reason: '' };
     return { ...queued, ...answers.shift() };
   };
+  const atOnce = { now: 0, most: 0 };
   const cleanup: Cleanup = {
-    submit: async (request) => answer(request),
+    async submit(request) {
+      atOnce.now++;
+      atOnce.most = Math.max(atOnce.most, atOnce.now);
+      await new Promise((resolve) => setImmediate(resolve));
+      atOnce.now--;
+      return answer(request);
+    },
     async submitLarge(request, content) {
       const pieces: Buffer[] = [];
       for await (const piece of content) pieces.push(piece);
@@ -52,6 +61,7 @@ async function situation(mainCf = ''): Promise<Situation> {
     bounce: running.implementation.bounce!,
     submitted,
     lines,
+    atOnce,
     answers,
     async [Symbol.asyncDispose]() {
       await running[Symbol.asyncDispose]();
@@ -265,6 +275,19 @@ for (const { name, mainCf, message = {}, fields, expected, lines } of AUDIENCES)
     assert.equal(new Set(keys).size, keys.length, 'each notice has a key of its own');
   });
 }
+
+test('notices for each recipient are submitted sixteen at once, and none is under way after one was not kept', async () => {
+  await using t = await situation();
+  const recipients = Array.from({ length: 40 }, (_, n) => ({ address: `user${n}@example.org`, done: true }));
+  const envelope = { sender: 'list-owner@example.com', verpDelimiters: '+=' };
+  const request = await failed(t, { envelope, recipients });
+  t.answers.push({}, { status: SubmitStatus.TEMPORARY_ERROR, reason: 'no room' });
+  assert.equal((await t.bounce.notify([request]))[0]!.done, false);
+  assert.deepEqual([t.atOnce.now, t.atOnce.most, t.submitted.length], [0, 16, 16]);
+  assert.match(t.lines.pop()!, /warning: .*: notification deferred: cleanup did not take the notice: no room/);
+  assert.equal((await t.bounce.notify([request]))[0]!.done, true);
+  assert.equal(new Set(t.submitted.map(({ envelope }) => envelope!.idempotenceKey)).size, 40);
+});
 
 test('a request that is repeated uses the same keys, and another set of recipients another one', async () => {
   await using t = await situation('notify_classes = bounce');

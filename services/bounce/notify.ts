@@ -34,6 +34,9 @@ import type { BounceSettings } from './settings.ts';
 /** Recipients in one notice. */
 const PAGE = 500;
 
+/** Notices that are submitted at once: they share frames of the log, and the text of each is in memory. */
+const SUBMITTED_AT_ONCE = 16;
+
 const NONE_DUE: NoticeReply = { done: true, queueId: '', reason: '' };
 
 /** Words of log lines, by template. */
@@ -51,6 +54,12 @@ function statusName(status: SubmitStatus): string {
 /** The notice cannot be kept at present; the request is to be repeated. */
 class NotKept extends Error {
   override readonly name = 'NotKept';
+}
+
+/** As Promise.all, but nothing is under way any more when it rejects. */
+async function allDone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 /** What the pages of one message's log have in common. */
@@ -132,7 +141,10 @@ export class Notifier {
       const groups = notice.verp ? wanted.map((record) => [record]) : wanted.length > 0 ? [wanted] : [];
       if (groups.length === 0) continue;
       const original = await this.#original(context, notice);
-      for (const group of groups) made.push(await this.#submit(context, notice, group, original));
+      for (let from = 0; from < groups.length; from += SUBMITTED_AT_ONCE) {
+        const together = groups.slice(from, from + SUBMITTED_AT_ONCE);
+        made.push(...(await allDone(together.map((group) => this.#submit(context, notice, group, original)))));
+      }
     }
     return made;
   }
