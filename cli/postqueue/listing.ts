@@ -35,7 +35,8 @@ export class TraditionalListing implements Listing {
     this.#last = item.queueId;
     this.#requests++;
     this.#octets += item.messageSize;
-    const id = `${item.queueId}${STATUS[item.queueName] ?? ''}`.padEnd(ID_WIDTH);
+    const marks = `${STATUS[item.queueName] ?? ''}${item.forcedExpire ? '#' : ''}`;
+    const id = `${item.queueId}${marks}`.padEnd(ID_WIDTH);
     const size = String(item.messageSize).padStart(8);
     return `${before}${id} ${size} ${arrival(item.arrivalTime)} ${printable(item.sender)}\n${recipients}`;
   }
@@ -84,10 +85,10 @@ export class JsonListing implements Listing {
 }
 
 function opening(item: QueueItem): string {
-  const { queueName, queueId, arrivalTime, messageSize, sender } = item;
+  const { queueName, queueId, arrivalTime, messageSize, forcedExpire, sender } = item;
   return (
     `{"queue_name": ${JSON.stringify(queueName)}, "queue_id": ${JSON.stringify(queueId)}, "arrival_time": ${arrivalTime}, ` +
-    `"message_size": ${messageSize}, "forced_expire": false, "sender": ${JSON.stringify(sender)}, "recipients": [`
+    `"message_size": ${messageSize}, "forced_expire": ${forcedExpire}, "sender": ${JSON.stringify(sender)}, "recipients": [`
   );
 }
 

@@ -79,6 +79,19 @@ test('-j prints one object a line, also of a message with more recipients than o
   );
 });
 
+test('what is forced to expire is marked, on hold or not', async () => {
+  await using t = await withMessages();
+  await t.queue.database.pool.query('update message set forced_expire = true where sequence <> 2');
+  const { stdout } = await t.run(main, ['-p']);
+  assert.deepEqual(stdout.match(/^4Test\S*/gm), ['4Test00001zABC#', '4Test00002zABC*', '4Test00003zABC!#']);
+  const { stdout: json } = await t.run(main, ['-j']);
+  const objects = json.trimEnd().split('\n');
+  assert.deepEqual(
+    objects.map((line) => (JSON.parse(line) as { forced_expire: boolean }).forced_expire),
+    [true, false, true],
+  );
+});
+
 test('-p of a message with very many recipients lists the message once', async () => {
   await using t = await runQueue();
   const many = Array.from({ length: 1001 }, (_, index) => ({ address: `r${index}@example.org` }));

@@ -1,15 +1,15 @@
 /**
- * postsuper(1): deletes messages from the queue (-d), puts them on hold (-h), releases them (-H), or hands them to
- * cleanup(8) once more (-r): those with the ids given, with ids on standard input (-), or all (ALL); in all queues or in
- * those that are named.
+ * postsuper(1): deletes messages from the queue (-d), lets them be given up at the next attempt (-e, and -f, which also
+ * releases them), puts them on hold (-h), releases them (-H), or hands them to cleanup(8) once more (-r): those with the ids
+ * given, with ids on standard input (-), or all (ALL); in all queues or in those that are named.
  *
  * Asks showq(8) of the running instance. Ends with 1 after an error, EX_UNAVAILABLE where the instance cannot be reached;
  * the reason is one line on standard error, and so is the count of what was done.
  *
- * Known limits: -e and -f are refused. -p, -s and -S repair queue directories; there are none, so they do nothing. A
+ * Known limits: -p, -s and -S repair queue directories; there are none, so they do nothing. A
  * requeued message goes straight to cleanup(8), not by way of MAILDROP. Whoever may read the token of the instance may use
  * it.
- * @synopsis postsuper [-psSv] [-c config_dir] [-d queue_id] [-h queue_id] [-H queue_id] [-r queue_id] [queue …]
+ * @synopsis postsuper [-psSv] [-c config_dir] [-d queue_id] [-e queue_id] [-f queue_id] [-h queue_id] [-H queue_id] [-r queue_id] [queue …]
  * @see postsuper(1)
  */
 import { createInterface } from 'node:readline';
@@ -20,7 +20,7 @@ import { type ExitCode, FatalError } from '../../lib/util/errors.ts';
 import { getopt } from '../../lib/util/getopt.ts';
 
 const USAGE =
-  'usage: postsuper [-c config_dir] [-d queue_id (delete)] [-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] [queue...]';
+  'usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] [-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] [queue...]';
 
 const ALL = 'ALL';
 const STANDARD_INPUT = '-';
@@ -29,46 +29,58 @@ const QUEUES = ['incoming', 'active', 'deferred', 'hold', 'bounce', 'defer', 'tr
 /** Ids in one request. */
 const BATCH = 500;
 
-interface Operation {
-  /** What it says of one message, and in front of the count. */
+/** What happens to messages. */
+interface Step {
+  /** What is said of one message, and in front of the count. */
   readonly done: string;
   readonly counted: string;
-  /** Where it looks when no queue is named. */
-  readonly queues: ReadonlySet<string>;
   /** Resolves to the number of messages that it happened to. */
   run(queue: Queue, queueIds: string[]): Promise<number>;
 }
 
-function change(what: QueueChange): Operation['run'] {
+/** What an option asks for. */
+interface Operation {
+  readonly steps: readonly Step[];
+  /** Where it looks when no queue is named. */
+  readonly queues: ReadonlySet<string>;
+}
+
+function change(what: QueueChange): Step['run'] {
   return async (queue, queueIds) => (await queue.change({ change: what, queueIds })).queueIds.length;
 }
 
+const EXPIRE: Step = { done: 'expired', counted: 'Force-expired', run: change(QueueChange.EXPIRE) };
+const RELEASE: Step = {
+  done: 'released from hold',
+  counted: 'Released from hold',
+  run: change(QueueChange.RELEASE),
+};
+
+const EVERYWHERE: ReadonlySet<string> = new Set(['hold', 'incoming', 'active', 'deferred']);
+
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   d: {
-    done: 'removed',
-    counted: 'Deleted',
-    queues: new Set(['hold', 'incoming', 'active', 'deferred']),
-    run: async (queue, queueIds) => (await queue.delete({ queueIds, all: false })).count,
+    steps: [
+      {
+        done: 'removed',
+        counted: 'Deleted',
+        run: async (queue, queueIds) => (await queue.delete({ queueIds, all: false })).count,
+      },
+    ],
+    queues: EVERYWHERE,
   },
+  e: { steps: [EXPIRE], queues: EVERYWHERE },
+  f: { steps: [EXPIRE, RELEASE], queues: EVERYWHERE },
   h: {
-    done: 'placed on hold',
-    counted: 'Placed on hold',
+    steps: [{ done: 'placed on hold', counted: 'Placed on hold', run: change(QueueChange.HOLD) }],
     queues: new Set(['incoming', 'active', 'deferred']),
-    run: change(QueueChange.HOLD),
   },
-  H: {
-    done: 'released from hold',
-    counted: 'Released from hold',
-    queues: new Set(['hold']),
-    run: change(QueueChange.RELEASE),
-  },
-  r: {
-    done: 'requeued',
-    counted: 'Requeued',
-    queues: new Set(['hold', 'incoming', 'active', 'deferred']),
-    run: change(QueueChange.REQUEUE),
-  },
+  H: { steps: [RELEASE], queues: new Set(['hold']) },
+  r: { steps: [{ done: 'requeued', counted: 'Requeued', run: change(QueueChange.REQUEUE) }], queues: EVERYWHERE },
 };
+
+/** Messages that each step happened to, in the order of the report. */
+type Counts = Map<Step, number>;
 
 interface Target {
   readonly operation: Operation;
@@ -91,10 +103,10 @@ export function main(argv: string[], io: CommandStreams, connect: ConnectQueue =
     if (request.targets.length === 0) return 0;
     await using connection = await connect(request.configDirectory, io);
     const queue = connection.queue('showq');
-    const counts = new Map<Operation, number>();
+    const counts: Counts = new Map();
     for (const target of request.targets) {
-      const count = await work(queue, target, request.queues, io);
-      counts.set(target.operation, (counts.get(target.operation) ?? 0) + count);
+      for (const step of target.operation.steps) counts.set(step, counts.get(step) ?? 0);
+      await work(queue, target, request.queues, counts, io);
     }
     for (const [{ counted }, count] of counts)
       io.stderr.write(`postsuper: ${counted}: ${count} message${count === 1 ? '' : 's'}\n`);
@@ -112,9 +124,6 @@ function parseRequest(argv: readonly string[], io: CommandStreams): Request {
     io.stderr.write(`postsuper: ${parsed.problem}\n`);
     throw failure(USAGE);
   }
-  for (const { letter } of parsed.options) {
-    if ('ef'.includes(letter)) throw failure(`-${letter} is not supported`);
-  }
   for (const name of parsed.operands) if (!QUEUES.includes(name)) throw failure(`invalid directory name: ${name}`);
   return {
     targets: parsed.options.flatMap(({ letter, value }) => {
@@ -130,31 +139,42 @@ async function work(
   queue: Queue,
   { operation, value }: Target,
   named: ReadonlySet<string>,
+  counts: Counts,
   io: CommandStreams,
-): Promise<number> {
-  const isDelete = operation === OPERATIONS.d;
+): Promise<void> {
+  const { steps } = operation;
   // One statement after the other on the server's side: nothing that arrives meanwhile is among them.
-  if (value === ALL && isDelete && named.size === 0) return (await queue.delete({ queueIds: [], all: true })).count;
+  if (value === ALL && operation === OPERATIONS.d && named.size === 0) {
+    add(counts, steps[0]!, (await queue.delete({ queueIds: [], all: true })).count);
+    return;
+  }
   const queues = named.size === 0 ? operation.queues : named;
-  if (value === ALL) return runBatches(queue, operation, await idsInQueues(queue, queues));
+  if (value === ALL) return runBatches(queue, steps, await idsInQueues(queue, queues), counts);
   const restricted = named.size > 0 || operation.queues.size === 1;
   const chosen = (ids: AsyncIterable<string> | Iterable<string>): AsyncIterable<string> =>
     validIds(queue, ids, restricted ? queues : undefined, io);
-  if (value === STANDARD_INPUT) return runBatches(queue, operation, chosen(idsFrom(io)));
-  const count = await runBatches(queue, operation, chosen([value]));
-  if (count > 0) io.stderr.write(`postsuper: ${value}: ${operation.done}\n`);
-  return count;
+  if (value === STANDARD_INPUT) return runBatches(queue, steps, chosen(idsFrom(io)), counts);
+  const own: Counts = new Map();
+  await runBatches(queue, steps, chosen([value]), own);
+  for (const [step, count] of own) {
+    if (count > 0) io.stderr.write(`postsuper: ${value}: ${step.done}\n`);
+    add(counts, step, count);
+  }
+}
+
+function add(counts: Counts, step: Step, count: number): void {
+  counts.set(step, (counts.get(step) ?? 0) + count);
 }
 
 async function runBatches(
   queue: Queue,
-  operation: Operation,
+  steps: readonly Step[],
   ids: AsyncIterable<string> | Iterable<string>,
-): Promise<number> {
-  let count = 0;
+  counts: Counts,
+): Promise<void> {
   let batch: string[] = [];
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) count += await operation.run(queue, batch);
+    if (batch.length > 0) for (const step of steps) add(counts, step, await step.run(queue, batch));
     batch = [];
   };
   for await (const id of ids) {
@@ -162,7 +182,6 @@ async function runBatches(
     if (batch.length === BATCH) await flush();
   }
   await flush();
-  return count;
 }
 
 /** Ids from standard input: the first word of each line. */

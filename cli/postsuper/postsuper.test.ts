@@ -95,6 +95,57 @@ for (const { argv, stdin, held: expected, stderr } of HOLDS) {
   });
 }
 
+async function expired(t: RunningQueue): Promise<number[]> {
+  const { rows } = await t.queue.database.pool.query<{ sequence: string }>(
+    'select sequence from message where forced_expire order by 1',
+  );
+  return rows.map(({ sequence }) => Number(sequence));
+}
+
+const EXPIRATIONS: readonly { argv: string[]; expired: number[]; held: number[]; stderr: string }[] = [
+  {
+    argv: ['-e', '4Test00003zABC'],
+    expired: [3],
+    held: [3],
+    stderr: 'postsuper: 4Test00003zABC: expired\npostsuper: Force-expired: 1 message\n',
+  },
+  {
+    argv: ['-f', '4Test00003zABC'],
+    expired: [3],
+    held: [],
+    stderr:
+      'postsuper: 4Test00003zABC: expired\npostsuper: 4Test00003zABC: released from hold\n' +
+      'postsuper: Force-expired: 1 message\npostsuper: Released from hold: 1 message\n',
+  },
+  {
+    argv: ['-f', '4Test00002zABC'],
+    expired: [2],
+    held: [3],
+    stderr:
+      'postsuper: 4Test00002zABC: expired\npostsuper: Force-expired: 1 message\npostsuper: Released from hold: 0 messages\n',
+  },
+  {
+    argv: ['-e', 'ALL', '-f', 'ALL'],
+    expired: [1, 2, 3, 4],
+    held: [],
+    stderr: 'postsuper: Force-expired: 4 messages\npostsuper: Released from hold: 1 message\n',
+  },
+  {
+    argv: ['-e', 'ALL', 'deferred'],
+    expired: [2, 4],
+    held: [3],
+    stderr: 'postsuper: Force-expired: 2 messages\n',
+  },
+  { argv: ['-e', 'NOSUCH'], expired: [], held: [3], stderr: 'postsuper: Force-expired: 0 messages\n' },
+];
+for (const { argv, expired: marked, held: stillHeld, stderr } of EXPIRATIONS) {
+  test(`postsuper ${argv.join(' ')}`, async () => {
+    await using t = await withMessages();
+    assert.deepEqual(await t.run(main, argv), { status: 0, stdout: '', stderr });
+    assert.deepEqual([await expired(t), await held(t)], [marked, stillHeld]);
+  });
+}
+
 test('all that is requeued goes to cleanup once, and leaves the queue', async () => {
   await using t = await withMessages();
   const { status, stderr } = await t.run(main, ['-r', 'ALL']);
@@ -109,7 +160,7 @@ test('all that is requeued goes to cleanup once, and leaves the queue', async ()
 const WRONG: readonly [string[], RegExp][] = [
   [['-d'], /^postsuper: option requires an argument -- 'd'\npostsuper: fatal: usage: postsuper /],
   [['-d', 'ALL', 'nosuchdir'], /^postsuper: fatal: invalid directory name: nosuchdir\n$/],
-  [['-e', 'ALL'], /^postsuper: fatal: -e is not supported\n$/],
+  [['-e'], /^postsuper: option requires an argument -- 'e'\npostsuper: fatal: usage: postsuper /],
   [['-h', 'ALL', 'x'], /^postsuper: fatal: invalid directory name: x\n$/],
 ];
 for (const [argv, stderr] of WRONG) {

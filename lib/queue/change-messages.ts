@@ -1,7 +1,7 @@
 /**
- * postsuper -h, -H and -r: messages are put on hold, released, or handed to cleanup(8) once more.
+ * postsuper -e, -h, -H and -r: messages are marked as expired, put on hold, released, or handed to cleanup(8) once more.
  *
- * Logs `QUEUEID: placed on hold`, `released from hold` and `requeued`, as postsuper does. Rejects with Unavailable where a
+ * Logs `QUEUEID: expired`, `placed on hold`, `released from hold` and `requeued`, as postsuper does. Rejects with Unavailable where a
  * store is away.
  */
 import type { Pool } from 'pg';
@@ -9,6 +9,7 @@ import { type ChangeReply, type ChangeRequest, QueueChange } from '../clients/pr
 import { isQueueId } from '../mail/queue-id.ts';
 import type { ServiceContext } from '../server/context.ts';
 import { requeueMessage } from './requeue.ts';
+import { expireMessages } from './sql/expire.ts';
 import { holdMessages, releaseMessages } from './sql/hold.ts';
 import { available, notifyDue, notifyForget } from './store-calls.ts';
 
@@ -29,6 +30,7 @@ export async function changeMessages(
     const batch = ids.slice(from, from + BATCH);
     if (change === QueueChange.HOLD) changed.push(...(await hold(context, pool, batch)));
     else if (change === QueueChange.RELEASE) changed.push(...(await release(context, pool, batch)));
+    else if (change === QueueChange.EXPIRE) changed.push(...(await expire(context, pool, batch)));
     else if (change === QueueChange.REQUEUE) changed.push(...(await requeue(context, pool, batch, remove)));
   }
   return { queueIds: changed };
@@ -37,6 +39,12 @@ export async function changeMessages(
 function tell(context: ServiceContext, queueIds: readonly string[], what: string): void {
   const log = context.log.child('postfix/postsuper');
   for (const queueId of queueIds) log.info(`${queueId}: ${what}`);
+}
+
+async function expire(context: ServiceContext, pool: Pool, queueIds: readonly string[]): Promise<string[]> {
+  const expired = await available(() => expireMessages(pool, queueIds));
+  tell(context, expired, 'expired');
+  return expired;
 }
 
 async function hold(context: ServiceContext, pool: Pool, queueIds: readonly string[]): Promise<string[]> {

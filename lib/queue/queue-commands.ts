@@ -117,6 +117,7 @@ function item(message: ListedMessage, recipients: ListedMessage['recipients'], m
     queueId: message.queueId,
     arrivalTime: Math.floor(message.arrivalTime),
     messageSize: message.size,
+    forcedExpire: message.forcedExpire,
     sender: sender === '' ? mailerDaemon : quote822Local(sender),
     recipients: recipients.map(({ address, reason }) => ({
       address: quote822Local(address.toString('utf8')),

@@ -126,6 +126,8 @@ export class ActiveQueue {
     // Under another epoch somebody else may have had it meanwhile: that is another pass.
     if (known !== undefined && known.message.epoch === message.epoch && !known.message.deleted) {
       known.message.at = message.at;
+      if (message.forcedExpire !== undefined)
+        known.message.forcedExpire = merged(known.message.forcedExpire, message.forcedExpire);
       message.span?.end();
       return known;
     }
@@ -202,6 +204,13 @@ export class ActiveQueue {
     this.#waiting = [];
     for (const resolve of waiting) resolve();
   }
+}
+
+/** What is known of further recipients is added to what is known. */
+function merged<K, V>(known: Map<K, V> | undefined, further: Map<K, V>): Map<K, V> {
+  if (known === undefined) return further;
+  for (const [key, value] of further) known.set(key, value);
+  return known;
 }
 
 const shardKey = ({ shard, key }: ActiveMessage): string => `${shard}:${keyText(key)}`;

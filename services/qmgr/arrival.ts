@@ -163,6 +163,7 @@ export function admission(context: ArrivalContext, arrival: Arrival, activeTime:
     activeTime,
     single: envelope.recipients.length === 1,
     delayNotified: false,
+    forcedExpire: undefined,
     pending: 0,
     untold: 0,
     deleted: false,

@@ -33,18 +33,21 @@ export const passing = (reason: string, status = '4.3.0'): StatusNotification =>
   remoteMta: '',
 });
 
-/** A reply that defers every recipient of the entry. */
-export function deferAll(entry: Entry, reason: StatusNotification): DeliveryReply {
+/** A reply that defers every recipient of the entry, each with the reason that its offset has. */
+export function deferEach(entry: Entry, reasonOf: (offset: number) => StatusNotification): DeliveryReply {
   return {
     refused: false,
     destinationUnavailable: undefined,
     recipients: entry.recipients.map(({ offset }) => ({
       offset,
       status: DeliveryStatus.DEFERRED,
-      notification: reason,
+      notification: reasonOf(offset),
     })),
   };
 }
+
+/** A reply that defers every recipient of the entry. */
+export const deferAll = (entry: Entry, reason: StatusNotification): DeliveryReply => deferEach(entry, () => reason);
 
 const EMPTY = Buffer.alloc(0);
 

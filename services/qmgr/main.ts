@@ -88,8 +88,10 @@ async function open(service: ServiceContext) {
     const { message } = entry;
     const { envelope, key } = message;
     const judgement = judge(entry, reply, message.epoch, Date.now() / 1000, settings);
-    if (judgement.expired > 0)
-      log.info(`${envelope.queueId}: from=<${envelope.sender}>, status=expired, returned to sender`);
+    if (judgement.expired > 0) {
+      const status = message.forcedExpire === undefined ? 'expired' : 'force-expired';
+      log.info(`${envelope.queueId}: from=<${envelope.sender}>, status=${status}, returned to sender`);
+    }
     if (await recordedWithoutRows(message, judgement)) {
       finisher.removed(envelope.queueId, undefined);
       return;

@@ -2,7 +2,7 @@
  * A message in the active queue, how it comes in, and the entries made of it: an entry is the recipients that one
  * delivery carries.
  */
-import type { DeliveryRecipient, Envelope, ResolveReply } from '../../lib/clients/protocols.ts';
+import type { DeliveryRecipient, Envelope, ResolveReply, StatusNotification } from '../../lib/clients/protocols.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
 import type { TraceSpan } from '../../lib/server/tracing.ts';
 import type { Peer } from './peer.ts';
@@ -25,6 +25,8 @@ export interface ActiveMessage {
   /** True where the envelope has one recipient: its rows go without counting. */
   readonly single: boolean;
   readonly delayNotified: boolean;
+  /** Set where it is given up by force: by recipient, what became of the attempts before. */
+  forcedExpire: Map<number, StatusNotification> | undefined;
   /** Entries that are not done. */
   pending: number;
   /** Recipients of which the sender is to hear: the notice is due when the pass is over. */

@@ -29,6 +29,7 @@ export function testMessage(number: number, addresses: readonly string[], overri
     activeTime: 0,
     single: addresses.length === 1,
     delayNotified: false,
+    forcedExpire: undefined,
     pending: 0,
     untold: 0,
     deleted: false,

@@ -56,6 +56,7 @@ for (const { name, traceFlags = 0, dsnNotify = 0, attempts = 0, age = 10, status
         shard: 0,
         single: false,
         delayNotified: false,
+        forcedExpire: undefined,
         envelope: { sender: 'a@example.com', traceFlags, arrivalTime: (NOW - age) * 1e6 },
       },
       queue: { transportName: 'smtp', nexthop: 'example.org' },

@@ -30,7 +30,7 @@ const NOT_SAID: StatusNotification = {
 
 export interface Judgement {
   readonly outcome: EntryOutcome;
-  /** Recipients that were given up because of their age. */
+  /** Recipients that were given up because of their age, or by force. */
   readonly expired: number;
   /** Recipients whose failure, or whose report, the sender is to be told. */
   readonly untold: number;
@@ -49,7 +49,7 @@ export function judge(
   const { message, recipients, queue } = entry;
   const { envelope, key, shard } = message;
   const age = Math.max(0, nowSeconds - envelope.arrivalTime / 1e6);
-  const expired = isExpired(age, envelope.sender, settings);
+  const expired = message.forcedExpire !== undefined || isExpired(age, envelope.sender, settings);
   const late = isLate(age, message.delayNotified, envelope.sender, settings);
   const statuses = new Map(reply.recipients.map((status) => [status.offset, status]));
   const done: RecipientKey[] = [];

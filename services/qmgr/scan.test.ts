@@ -1,6 +1,7 @@
 /** Messages that cannot be read, on arrival or when they are due, are held back or set aside alone: the mail beside them goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StatusNotification } from '../../lib/clients/protocols.ts';
 import { ContentGone, ContentMissing, purgeContent } from '../../lib/queue/content.ts';
 import { reclaimActive } from '../../lib/queue/sql/due.ts';
 import { NO_TRACING } from '../../lib/server/tracing.ts';
@@ -67,6 +68,38 @@ test('a deferred message whose envelope is lost is held back and set aside, and 
     `select count(*)::int as n from recipient where sequence = 2 and next_attempt between now() and now() + interval '1 hour'`,
   );
   assert.equal(rows[0].n, many.length);
+});
+
+test('a message that is forced to expire goes to no destination, with the reasons of its last attempts', async () => {
+  await using stores = await testStores();
+  await stores.append({
+    queueId: 'forced',
+    recipients: [{ address: 'tried@example.com' }, { address: 'not@example.com' }],
+  });
+  await stores.append(one('other'));
+  await stores.apply();
+  await stores.pool.query(`update message set forced_expire = true where queue_id = 'forced'`);
+  await stores.pool.query(
+    `update recipient set attempts = 2, status = '4.2.2', reason = 'mailbox full', remote_mta = 'mx.example.com'
+      where sequence = 1 and recipient = 0`,
+  );
+  await reclaimActive(stores.pool, stores.shard, stores.epoch, []);
+  const admitted: Admission[] = [];
+  const context = { ...stores, rewrite: rewriteForTests, tracing: NO_TRACING, large: new LargeEntry() };
+  await scanDue(context, 1000, (admissions) => admitted.push(...admissions));
+  const forced = admitted.find(({ message }) => message.envelope.queueId === 'forced')!;
+  assert.deepEqual(
+    forced.recipients.map(({ resolved }) => [resolved.transport, resolved.nexthop]),
+    [
+      ['retry', ''],
+      ['retry', '4.7.0 message is administratively expired'],
+    ],
+  );
+  const [[offset, notification], ...more] = [...forced.message.forcedExpire!] as [[number, StatusNotification]];
+  assert.deepEqual(more, []);
+  const { status, reason, remoteMta } = notification;
+  assert.deepEqual([offset, status, reason, remoteMta], [0, '4.2.2', 'mailbox full', 'mx.example.com']);
+  assert.equal(admitted.find(({ message }) => message.envelope.queueId === 'other')!.message.forcedExpire, undefined);
 });
 
 test('a row of a qmgr that did not write where the envelope is learns it at the next attempt', async () => {

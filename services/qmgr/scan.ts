@@ -20,6 +20,7 @@ import {
 } from '../../lib/queue/sql/due.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { Log } from '../../lib/util/log.ts';
+import { lastDeferrals, resolvedAsExpired } from './expire.ts';
 import type { ActiveMessage, Admission } from './message.ts';
 
 /** More recipients than this come due in several scans. */
@@ -123,6 +124,7 @@ async function admission(context: ScanContext, message: DueMessage): Promise<Adm
     activeTime: Date.now() * 1000,
     single: envelope.recipients.length === 1,
     delayNotified: message.delayNotified,
+    forcedExpire: lastDeferrals(message),
     pending: 0,
     untold: 0,
     deleted: false,
@@ -137,7 +139,9 @@ async function admission(context: ScanContext, message: DueMessage): Promise<Adm
     recipients: message.recipients.map((offset, index) => ({
       offset,
       attempts: message.attempts[index] ?? 0,
-      resolved: resolved[index]!,
+      resolved: message.forcedExpire
+        ? resolvedAsExpired(resolved[index]!, message.deferrals[index] !== null)
+        : resolved[index]!,
     })),
   };
 }

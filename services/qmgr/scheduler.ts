@@ -12,6 +12,7 @@ import type { DeliveryReply } from '../../lib/clients/protocols.ts';
 import type { MessageKey } from '../../lib/queue/message-key.ts';
 import { ActiveQueue, type ActiveQueueOptions } from './active.ts';
 import { type AttemptOptions, Attempts, deferAll, passing } from './attempt.ts';
+import { replyOfExpired } from './expire.ts';
 import type { Admission, Entry } from './message.ts';
 import type { DestinationQueue } from './queue.ts';
 import type { Destination } from './recipients.ts';
@@ -197,15 +198,17 @@ export class Scheduler {
 
   /** Gives the slot of the destination back, whatever the attempt comes to. Never rejects. */
   async #attempt(transport: Transport, entry: Entry): Promise<DeliveryReply> {
-    let reply: DeliveryReply | undefined;
+    let reply = replyOfExpired(entry);
     try {
+      if (reply !== undefined) return reply;
       const attempt = await this.#attempts.make(entry, entry.message.epoch);
       reply = attempt.reply;
       if (attempt.answered && !reply.refused) this.#feedBack(transport, entry.queue, reply);
     } catch (error) {
       this.#complain(entry, error);
+    } finally {
+      this.#release(transport, entry.queue);
     }
-    this.#release(transport, entry.queue);
     return reply ?? deferAll(entry, passing('the attempt failed with an unexpected error'));
   }
 

@@ -19,6 +19,7 @@ virtual_mailbox_domains = boxes.example
 virtual_mailbox_base = $postfleet_state_directory/mail
 virtual_mailbox_maps = inline:{ {sender@boxes.example = boxes.example/sender/} }
 fast_flush_domains = example.net
+header_checks = pcre:{{/^Subject: kept back/ HOLD}}
 minimal_backoff_time = 3600s
 maximal_backoff_time = 3600s
 smtp_tls_security_level = none`;
@@ -46,6 +47,20 @@ async function send(recipient: string, subject: string): Promise<string> {
   const id = /queued as (\w+)/.exec(replies[5] ?? '')?.[1];
   assert.ok(id !== undefined, replies.join('\n'));
   return id;
+}
+
+/** The message in the sender's mailbox that has all these texts. */
+function inMailbox(...texts: string[]): Promise<string> {
+  const folder = join(directory, 'var/mail/boxes.example/sender/new');
+  return until(`a message with ${texts.join(' and ')} in the mailbox`, () => {
+    try {
+      return readdirSync(folder)
+        .map((name) => readFileSync(join(folder, name), 'utf8'))
+        .find((mail) => texts.every((text) => mail.includes(text)));
+    } catch {
+      return undefined;
+    }
+  });
 }
 
 const queue = (): Promise<string> => instance.command('postqueue', ['-p']);
@@ -83,16 +98,7 @@ test('a message that the next hop refuses comes back to its sender as a report t
   hop.recipientReply = 550;
   const id = await send('never@example.com', 'refused');
   await instance.logged(new RegExp(`${id}: sender non-delivery notification`));
-  const report = await until('the notice in the mailbox', () => {
-    const folder = join(directory, 'var/mail/boxes.example/sender/new');
-    try {
-      return readdirSync(folder)
-        .map((name) => readFileSync(join(folder, name), 'utf8'))
-        .find((text) => text.includes(id));
-    } catch {
-      return undefined;
-    }
-  });
+  const report = await inMailbox(id, 'Subject: Undelivered Mail');
   for (const part of [
     /^Return-Path: <>$/m,
     /multipart\/report; report-type=delivery-status/,
@@ -177,25 +183,46 @@ test('mail for one site goes out at its request', async () => {
   assert.match(await queue(), /Mail queue is empty/);
 });
 
-/** The report in the sender's mailbox that has this text. */
-function report(text: string): Promise<string> {
-  return until(`a report with ${text}`, () => {
-    const folder = join(directory, 'var/mail/boxes.example/sender/new');
-    try {
-      return readdirSync(folder)
-        .map((name) => readFileSync(join(folder, name), 'utf8'))
-        .find((mail) => mail.includes('Subject: Mail Delivery Status Report') && mail.includes(text));
-    } catch {
-      return undefined;
-    }
-  });
-}
+test('a message that is forced to expire comes back at its next attempt, which is not made, with the reason of the last', async () => {
+  hop.recipientReply = 450;
+  const id = await send('expired@example.com', 'given up');
+  await instance.logged(new RegExp(`${id}: to=.*status=deferred`));
+  await until('the message in the queue', async () => (await queue()).includes(id));
+  hop.recipientReply = 250;
+  assert.match(await instance.command('postsuper', ['-e', id]), new RegExp(`${id}: expired\\n.*Force-expired: 1 `));
+  assert.match(await queue(), new RegExp(`^${id}#`, 'm'));
+  await instance.command('postqueue', ['-i', id]);
+  await instance.logged(new RegExp(`${id}: from=<sender@boxes\\.example>, status=force-expired, returned to sender`));
+  const notice = await inMailbox(id, 'Subject: Undelivered Mail');
+  assert.match(notice, /^Final-Recipient: rfc822; expired@example\.com$/m);
+  assert.match(notice, /^Action: failed\nStatus: 4\.0\.0$/m);
+  assert.match(notice, /450 4\.0\.0 as the test wants it|as the test wants it/);
+  await until('an empty queue', async () => (await queue()).includes('Mail queue is empty'));
+  assert.ok(!hop.received.some(({ content }) => content.includes('body of given up')));
+});
+
+test('a message that is forced to expire before its first attempt comes back when it is released', async () => {
+  const id = await send('never-tried@example.com', 'kept back');
+  await until('the message in the queue', async () => (await queue()).includes(`${id}!`));
+  assert.match(await instance.command('postsuper', ['-f', id]), /Force-expired: 1 .*\n.*Released from hold: 1 /);
+  await instance.logged(
+    new RegExp(
+      `${id}: to=<never-tried@example\\.com>, relay=none, .*dsn=4\\.7\\.0, status=deferred \\(message is administratively`,
+    ),
+  );
+  await instance.logged(new RegExp(`${id}: .*status=force-expired`));
+  assert.match(
+    await inMailbox(id, 'Subject: Undelivered Mail'),
+    /^Diagnostic-Code: X-Postfix; message is administratively expired$/m,
+  );
+  assert.ok(!hop.received.some(({ content }) => content.includes('body of kept back')));
+});
 
 test('sendmail -bv reports what would happen to each address, and sends nothing there', async () => {
   const before = hop.received.length;
   const sender = 'sender@boxes.example';
   await instance.command('sendmail', ['-bv', '-f', sender, 'probe@example.com', 'nobody@boxes.example']);
-  const mail = await report('probe@example.com');
+  const mail = await inMailbox('probe@example.com', 'Subject: Mail Delivery Status Report');
   assert.match(mail, /^Final-Recipient: rfc822; probe@example\.com\n(?:.+\n)*?Action: deliverable\n/m);
   assert.match(mail, /^Final-Recipient: rfc822; nobody@boxes\.example\n(?:.+\n)*?Action: undeliverable\n/m);
   assert.equal(hop.received.length, before);
@@ -206,7 +233,7 @@ test('sendmail -v reports the first attempt, and delivery goes on', async () => 
   hop.recipientReply = 450;
   const content = 'Subject: watched\n\nbody of watched\n';
   await instance.command('sendmail', ['-v', '-f', 'sender@boxes.example', 'watched@example.com'], { stdin: content });
-  const mail = await report('watched@example.com');
+  const mail = await inMailbox('watched@example.com', 'Subject: Mail Delivery Status Report');
   assert.match(mail, /^Action: delayed$/m);
   hop.recipientReply = 250;
   await until('the message in the queue', async () => (await queue()).includes('watched@example.com'));

@@ -7,12 +7,20 @@ import type { MessageKey } from '../message-key.ts';
 
 type Queryable = Pick<ClientBase, 'query'>;
 
+export interface LastDeferral {
+  readonly status: string;
+  readonly reason: string;
+  readonly remoteMta: string;
+}
+
 export interface DueMessage extends MessageKey {
   readonly queueId: string;
   readonly size: number;
   readonly undone: number;
   readonly shard: number;
   readonly delayNotified: boolean;
+  /** Given up at this attempt, whatever its age. */
+  readonly forcedExpire: boolean;
   /** Null where the envelope stands in its frame, or the row is of a qmgr that did not write it. */
   readonly envelopeSubject: string | null;
   /** Where the entry lies: `log` of the row in the log table, sequence and entry. */
@@ -20,6 +28,8 @@ export interface DueMessage extends MessageKey {
   readonly recipients: number[];
   /** Attempts that each recipient has behind it. */
   readonly attempts: number[];
+  /** Where it is given up by force, what became of each recipient's last attempt; null where there was none. */
+  readonly deferrals: (LastDeferral | null)[];
 }
 
 /** Marks up to `limit` due recipients active and resolves to their messages. */
@@ -38,12 +48,16 @@ export async function activateDue(
     undone: number;
     shard: number;
     delay_notified: boolean;
+    forced_expire: boolean;
     envelope_subject: string | null;
     at_log: number;
     at_sequence: number;
     at_entry: number;
     recipients: number[];
     attempts: number[];
+    statuses: (string | null)[] | null;
+    reasons: (Buffer | null)[] | null;
+    remote_mtas: (string | null)[] | null;
   }>({
     name: 'activate-due',
     text: `with owned as (select shard from shard where shard = $1 and epoch = $2 for share),
@@ -51,11 +65,14 @@ export async function activateDue(
                          where r.shard = owned.shard and r.next_attempt <= now() order by r.next_attempt limit $3 for update of r skip locked),
                 taken as (update recipient r set next_attempt = 'infinity' from due d
                            where r.log = d.log and r.sequence = d.sequence and r.entry = d.entry and r.recipient = d.recipient
-                          returning r.log, r.sequence, r.entry, r.recipient, r.attempts)
-           select m.log, m.sequence, m.entry, m.queue_id, m.size, m.undone, m.shard, m.delay_notified, m.envelope_subject,
+                          returning r.log, r.sequence, r.entry, r.recipient, r.attempts, r.status, r.reason, r.remote_mta)
+           select m.log, m.sequence, m.entry, m.queue_id, m.size, m.undone, m.shard, m.delay_notified, m.forced_expire, m.envelope_subject,
                   coalesce(m.at_log, m.log) as at_log, coalesce(m.at_sequence, m.sequence) as at_sequence,
                   coalesce(m.at_entry, m.entry) as at_entry, array_agg(t.recipient order by t.recipient) as recipients,
-                  array_agg(t.attempts order by t.recipient) as attempts
+                  array_agg(t.attempts order by t.recipient) as attempts,
+                  case when m.forced_expire then array_agg(t.status order by t.recipient) end as statuses,
+                  case when m.forced_expire then array_agg(t.reason order by t.recipient) end as reasons,
+                  case when m.forced_expire then array_agg(t.remote_mta order by t.recipient) end as remote_mtas
              from taken t join message m on m.log = t.log and m.sequence = t.sequence and m.entry = t.entry
             where not m.hold
             group by m.log, m.sequence, m.entry`,
@@ -70,10 +87,16 @@ export async function activateDue(
     undone: row.undone,
     shard: row.shard,
     delayNotified: row.delay_notified,
+    forcedExpire: row.forced_expire,
     envelopeSubject: row.envelope_subject,
     at: { log: row.at_log, sequence: row.at_sequence, entry: row.at_entry },
     recipients: row.recipients,
     attempts: row.attempts,
+    deferrals: (row.statuses ?? []).map((status, at) =>
+      status === null
+        ? null
+        : { status, reason: row.reasons?.[at]?.toString('utf8') ?? '', remoteMta: row.remote_mtas?.[at] ?? '' },
+    ),
   }));
 }
 

@@ -27,6 +27,7 @@ export interface ListedMessage extends MessageKey {
   readonly arrivalTime: number;
   readonly size: number;
   readonly queueName: 'active' | 'deferred' | 'hold';
+  readonly forcedExpire: boolean;
   readonly recipients: readonly ListedRecipient[];
 }
 
@@ -39,6 +40,7 @@ interface Row {
   arrival: number;
   size: number;
   queue_name: ListedMessage['queueName'];
+  forced_expire: boolean;
   numbers: number[] | null;
   addresses: Buffer[] | null;
   reasons: (Buffer | null)[] | null;
@@ -46,7 +48,7 @@ interface Row {
 
 const COLUMNS = `m.log, m.sequence, m.entry, m.queue_id, m.sender, extract(epoch from m.arrival_time)::float8 as arrival, m.size,
        case when m.hold then 'hold' when r.active is not false then 'active' else 'deferred' end as queue_name,
-       r.numbers, r.addresses, r.reasons`;
+       m.forced_expire, r.numbers, r.addresses, r.reasons`;
 
 /** A message without undone recipients waits for its notice: it is active. */
 const RECIPIENTS = `lateral (
@@ -66,6 +68,7 @@ function listed(row: Row): ListedMessage {
     arrivalTime: row.arrival,
     size: Number(row.size),
     queueName: row.queue_name,
+    forcedExpire: row.forced_expire,
     recipients: (numbers ?? []).map((recipient, at) => ({
       recipient,
       address: addresses![at]!,

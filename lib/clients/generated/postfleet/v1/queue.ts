@@ -19,6 +19,8 @@ export const QueueChange = {
   RELEASE: 2,
   /** REQUEUE - Handed to cleanup(8) again, as a message that is new. */
   REQUEUE: 3,
+  /** EXPIRE - Given up at the next attempt, whatever its age. */
+  EXPIRE: 4,
 } as const;
 
 export type QueueChange = typeof QueueChange[keyof typeof QueueChange];
@@ -28,6 +30,7 @@ export namespace QueueChange {
   export type HOLD = typeof QueueChange.HOLD;
   export type RELEASE = typeof QueueChange.RELEASE;
   export type REQUEUE = typeof QueueChange.REQUEUE;
+  export type EXPIRE = typeof QueueChange.EXPIRE;
 }
 
 export interface ListRequest {
@@ -48,6 +51,8 @@ export interface QueueItem {
   messageSize: number;
   sender: string;
   recipients: QueueItemRecipient[];
+  /** It goes back to its sender at the next attempt. */
+  forcedExpire: boolean;
 }
 
 export interface QueueItemRecipient {
@@ -206,7 +211,15 @@ export const ListPage: MessageFns<ListPage> = {
 };
 
 function createBaseQueueItem(): QueueItem {
-  return { queueName: "", queueId: "", arrivalTime: 0, messageSize: 0, sender: "", recipients: [] };
+  return {
+    queueName: "",
+    queueId: "",
+    arrivalTime: 0,
+    messageSize: 0,
+    sender: "",
+    recipients: [],
+    forcedExpire: false,
+  };
 }
 
 export const QueueItem: MessageFns<QueueItem> = {
@@ -228,6 +241,9 @@ export const QueueItem: MessageFns<QueueItem> = {
     }
     for (const v of message.recipients) {
       QueueItemRecipient.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.forcedExpire !== false) {
+      writer.uint32(56).bool(message.forcedExpire);
     }
     return writer;
   },
@@ -293,6 +309,14 @@ export const QueueItem: MessageFns<QueueItem> = {
             message.recipients.push(QueueItemRecipient.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.forcedExpire = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -316,6 +340,7 @@ export const QueueItem: MessageFns<QueueItem> = {
     message.messageSize = object.messageSize ?? 0;
     message.sender = object.sender ?? "";
     message.recipients = object.recipients?.map((e) => QueueItemRecipient.fromPartial(e)) || [];
+    message.forcedExpire = object.forcedExpire ?? false;
     return message;
   },
 };
@@ -907,7 +932,7 @@ export const QueueServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** postsuper -h, -H and -r. */
+    /** postsuper -e, -f, -h, -H and -r. */
     change: {
       name: "Change",
       requestType: ChangeRequest as typeof ChangeRequest,
@@ -934,7 +959,7 @@ export interface QueueServiceImplementation<CallContextExt = {}> {
   /** Deliver what is deferred: all, one message, or one site. */
   flush(request: FlushRequest, context: CallContext & CallContextExt): Promise<DeepPartial<FlushReply>>;
   delete(request: DeleteRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DeleteReply>>;
-  /** postsuper -h, -H and -r. */
+  /** postsuper -e, -f, -h, -H and -r. */
   change(request: ChangeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ChangeReply>>;
   /** A message as it is in the log: envelope, then content in pieces. */
   read(request: ReadRequest, context: CallContext & CallContextExt): ServerStreamingMethodResult<DeepPartial<ReadPart>>;
@@ -946,7 +971,7 @@ export interface QueueServiceClient<CallOptionsExt = {}> {
   /** Deliver what is deferred: all, one message, or one site. */
   flush(request: DeepPartial<FlushRequest>, options?: CallOptions & CallOptionsExt): Promise<FlushReply>;
   delete(request: DeepPartial<DeleteRequest>, options?: CallOptions & CallOptionsExt): Promise<DeleteReply>;
-  /** postsuper -h, -H and -r. */
+  /** postsuper -e, -f, -h, -H and -r. */
   change(request: DeepPartial<ChangeRequest>, options?: CallOptions & CallOptionsExt): Promise<ChangeReply>;
   /** A message as it is in the log: envelope, then content in pieces. */
   read(request: DeepPartial<ReadRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<ReadPart>;
