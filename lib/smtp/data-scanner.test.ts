@@ -47,9 +47,9 @@ const cases: readonly [situation: string, input: string, content: string, rest: 
   ['CR CR LF keeps the first', 'a\r\r\n.\r\n', 'a\r\n', '', false],
   ['a dot and a CR that ends nothing', '.\ra\r\n.\r\n', '\ra\n', '', false],
   ['lone LF ends a line of content', 'a\nb\r\n.\r\n', 'a\nb\n', '', true],
-  ['LF.LF does not end the data', 'a\n.\nb\r\n.\r\n', 'a\n\nb\n', '', true],
-  ['LF.CRLF does not end the data', 'a\n.\r\nb\r\n.\r\n', 'a\n\nb\n', '', true],
-  ['CRLF.LF does not end the data', 'a\r\n.\nb\r\n.\r\n', 'a\n\nb\n', '', true],
+  ['LF.LF does not end the data', 'a\n.\nb\r\n.\r\n', 'a\nb\n', '', true],
+  ['LF.CRLF does not end the data', 'a\n.\r\nb\r\n.\r\n', 'a\nb\n', '', true],
+  ['CRLF.LF does not end the data', 'a\r\n.\nb\r\n.\r\n', 'a\nb\n', '', true],
   ['NUL and 8-bit bytes pass', '\0\xff\x80\r\n.\r\n', '\0\xff\x80\n', '', false],
   ['the end has not come', 'a\r\n.', 'a\n', undefined, false],
 ];
@@ -63,6 +63,25 @@ for (const [situation, input, content, rest, bare] of cases) {
     }
   });
 }
+
+test('lines are counted as they are ended', () => {
+  const scanner = new DataScanner({ standardEnd: false, dots: false });
+  const sink = { write: () => undefined };
+  for (const text of ['a\r', '\n\nb\r\n', 'c']) scanner.scan(Buffer.from(text), 0, text.length, sink);
+  assert.equal(scanner.lines, 3);
+  scanner.finish(sink);
+  assert.equal(scanner.lines, 4);
+});
+
+test('CRs without end are content, and held back in a bounded number', () => {
+  const scanner = new DataScanner({ standardEnd: false });
+  let written = 0;
+  const sink = { write: (piece: Buffer) => (written += piece.length) };
+  for (let at = 0; at < 10_000; at++) scanner.scan(Buffer.from('\r'), 0, 1, sink);
+  assert.ok(written > 7000, `${written}`);
+  scanner.scan(Buffer.from('a'), 0, 1, sink);
+  assert.equal(written, 10_001);
+});
 
 test('without a standard end, a dot between lone LFs ends the data', () => {
   assert.deepEqual(scan('a\n.\nNEXT', [], { standardEnd: false }), {
@@ -85,6 +104,7 @@ function reference(text: string): { content: string; rest: string | undefined } 
   const lines = body.split('\n');
   const last = lines.length - 1;
   const content = lines
+    .filter((line, at) => at === last || (line !== '.' && line !== '.\r'))
     .map((line, at) => {
       const plain = line.startsWith('.') ? line.slice(1) : line;
       return at < last && plain.endsWith('\r') ? plain.slice(0, -1) : plain;
@@ -105,6 +125,29 @@ test('any bytes in any pieces give what the plain way gives', () => {
       assert.equal(result.ended, true);
       assert.equal(result.content, expected.content);
       assert.equal(result.rest, expected.rest);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** Lines that end with LF, with any number of CRs before it; the first with a dot alone is the end. */
+function looseReference(text: string): { content: string; rest: string } {
+  const lines = text.split('\n').map((line) => line.replace(/\r+$/, ''));
+  const end = lines.indexOf('.');
+  const content = lines.slice(0, end).map((line) => `${line.startsWith('.') ? line.slice(1) : line}\n`);
+  const rest = text.split('\n').slice(end + 1);
+  return { content: content.join(''), rest: rest.join('\n') };
+}
+
+test('without a standard end, any bytes in any pieces give what the plain way gives', () => {
+  const text = fc.array(fc.constantFrom('\r', '\r\r', '\n', '.', '\r\n', 'a', '.\r\n', '\r\n.', 'x'.repeat(9)), {
+    maxLength: 30,
+  });
+  fc.assert(
+    fc.property(text, fc.array(fc.nat(100), { maxLength: 8 }), (parts, cuts) => {
+      const input = `${parts.join('')}\r\n.\r\n`;
+      const { content, rest } = scan(input, cuts, { standardEnd: false });
+      assert.deepEqual({ content, rest }, looseReference(input));
     }),
     { numRuns: 2000 },
   );

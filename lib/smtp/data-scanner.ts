@@ -6,8 +6,9 @@
  * The scanner works in the buffer that it is given (content only gets shorter), so a message costs one pass and no copy.
  *
  * Which lines end the data is a setting (postconf(5), smtpd_forbid_bare_newline): with `standardEnd` nothing but
- * CRLF.CRLF does; otherwise LF alone counts as a line end everywhere. A lone LF ends a line of content in both, and
- * `sawBareNewline` tells that there was one.
+ * CRLF.CRLF does, and a dot between other line ends is dropped with its line; otherwise LF alone counts as a line end
+ * everywhere, and so does LF behind any number of CRs. A lone LF ends a line of content in both, and `sawBareNewline`
+ * tells that there was one.
  */
 
 /** Receives content in order. A piece is a view of the buffer that was scanned. */
@@ -25,11 +26,11 @@ const START = 0;
 const START_BARE = 1;
 /** Inside a line. */
 const INSIDE = 2;
-/** Inside a line, after a CR that is not written yet. */
+/** Inside a line, after CRs that are not written yet. */
 const CARRIAGE = 3;
 /** After the dot at the start of a line; it is not written. */
 const DOTTED = 4;
-/** After dot and CR at the start of a line. */
+/** After dot and CRs at the start of a line. */
 const DOTTED_CARRIAGE = 5;
 
 type State =
@@ -40,7 +41,9 @@ type State =
   | typeof DOTTED
   | typeof DOTTED_CARRIAGE;
 
-const CARRIAGE_RETURN = Buffer.of(CR);
+/** More CRs in a row than this are content, whatever follows: memory is bounded. */
+const CARRIAGES = 2048;
+
 const LINE_FEED = Buffer.of(LF);
 
 export class DataScanner {
@@ -49,10 +52,14 @@ export class DataScanner {
   #state: State = START;
   /** The line before the one that began with a dot ended with CRLF. */
   #dotAfterCrlf = true;
+  /** CRs that are not written yet: their meaning depends on what follows. */
+  #carriages = 0;
 
   /** The end of data was met; what follows in the buffer is not content. */
   ended = false;
   sawBareNewline = false;
+  /** Lines of content that are complete. */
+  lines = 0;
   /** Where the scan stopped in the last buffer: its end, or the first byte behind the end of data. */
   next = 0;
 
@@ -81,20 +88,36 @@ export class DataScanner {
         case DOTTED:
           if (buffer[read] === CR) {
             this.#state = DOTTED_CARRIAGE;
+            this.#carriages = 1;
             read += 1;
             continue;
           }
-          if (buffer[read] === LF && !this.#standardEnd) {
-            this.#finish(buffer, start, write, read + 1, sink);
+          if (buffer[read] === LF) {
             this.sawBareNewline = true;
-            return;
+            read += 1;
+            if (!this.#standardEnd) {
+              this.#finish(buffer, start, write, read, sink);
+              return;
+            }
+            this.#state = START_BARE;
+            continue;
           }
           this.#state = INSIDE;
           break;
         case DOTTED_CARRIAGE:
-          if (buffer[read] === LF && (this.#dotAfterCrlf || !this.#standardEnd)) {
-            this.#finish(buffer, start, write, read + 1, sink);
-            return;
+          if (buffer[read] === LF) {
+            read += 1;
+            this.#carriages = 0;
+            if (this.#dotAfterCrlf || !this.#standardEnd) {
+              this.#finish(buffer, start, write, read, sink);
+              return;
+            }
+            this.#state = START;
+            continue;
+          }
+          if (this.#holdsMore(buffer[read]!)) {
+            read += 1;
+            continue;
           }
           this.#state = CARRIAGE;
           break;
@@ -102,20 +125,27 @@ export class DataScanner {
           break;
       }
       if (this.#state === CARRIAGE) {
-        // The CR came in an earlier buffer (then there is no room for it in this one), or behind a dot that was dropped.
+        // The CRs came in an earlier buffer (then there may be no room for them in this one), or behind a dot.
         if (buffer[read] === LF) {
           this.#state = START;
+          this.#carriages = 0;
+          this.lines += 1;
           read += 1;
           buffer[write++] = LF;
           continue;
         }
+        if (this.#holdsMore(buffer[read]!)) {
+          read += 1;
+          continue;
+        }
         this.#state = INSIDE;
-        if (write === read) {
-          sink.write(CARRIAGE_RETURN);
+        if (read - write < this.#carriages) {
+          if (write > start) sink.write(buffer.subarray(start, write));
+          this.#writeCarriages(sink);
           this.scan(buffer, read, end, sink);
           return;
         }
-        buffer[write++] = CR;
+        for (; this.#carriages > 0; this.#carriages -= 1) buffer[write++] = CR;
       }
       const lineStart = write;
       // One native search and one native move a line are faster than a look at each byte, except where lines are empty.
@@ -131,30 +161,58 @@ export class DataScanner {
       read = stop;
       if (read < end) {
         read += 1;
-        if (write > lineStart && buffer[write - 1] === CR) {
-          write -= 1;
+        const carriages = this.#trailing(buffer, lineStart, write);
+        if (carriages > 0) {
+          write -= carriages;
           this.#state = START;
         } else {
           this.sawBareNewline = true;
           this.#state = START_BARE;
         }
         buffer[write++] = LF;
-      } else if (write > lineStart && buffer[write - 1] === CR) {
-        write -= 1;
-        this.#state = CARRIAGE;
+        this.lines += 1;
+      } else {
+        this.#carriages = this.#trailing(buffer, lineStart, write);
+        if (this.#carriages > 0) {
+          write -= this.#carriages;
+          this.#state = CARRIAGE;
+        }
       }
     }
     this.next = read;
     if (write > start) sink.write(buffer.subarray(start, write));
   }
 
+  /** Takes a CR behind others, where a line end may have several. */
+  #holdsMore(byte: number): boolean {
+    if (byte !== CR || this.#standardEnd || this.#carriages >= CARRIAGES) return false;
+    this.#carriages += 1;
+    return true;
+  }
+
+  /** The CRs before `end` that are part of a line end, if one follows. */
+  #trailing(buffer: Buffer, start: number, end: number): number {
+    const first = Math.max(start, end - (this.#standardEnd ? 1 : CARRIAGES));
+    let at = end;
+    while (at > first && buffer[at - 1] === CR) at -= 1;
+    return end - at;
+  }
+
+  #writeCarriages(sink: ContentSink): void {
+    sink.write(Buffer.alloc(this.#carriages, CR));
+    this.#carriages = 0;
+  }
+
   /**
-   * Ends content that has no end of its own (the last BDAT chunk): writes a CR that was held back, and ends the last
+   * Ends content that has no end of its own (the last BDAT chunk): writes CRs that were held back, and ends the last
    * line where the client did not.
    */
   finish(sink: ContentSink): void {
-    if (this.#state === CARRIAGE) sink.write(CARRIAGE_RETURN);
-    if (this.#state === INSIDE || this.#state === CARRIAGE) sink.write(LINE_FEED);
+    if (this.#state === CARRIAGE) this.#writeCarriages(sink);
+    if (this.#state === INSIDE || this.#state === CARRIAGE) {
+      sink.write(LINE_FEED);
+      this.lines += 1;
+    }
     this.ended = true;
   }
 

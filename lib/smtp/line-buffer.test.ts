@@ -64,6 +64,20 @@ test('of a line longer than the limit the rest is forgotten, whether it came in 
   }
 });
 
+test('a line that is too long is given when it has ended, and what follows is not taken for it', () => {
+  for (const bare of [false, true]) {
+    const buffer = new LineBuffer(10);
+    for (const piece of ['DATA      ', '     ', bare ? '  ' : '  \r']) {
+      buffer.push(Buffer.from(piece));
+      assert.equal(buffer.line(), undefined);
+      buffer.keep();
+    }
+    buffer.push(Buffer.from('\ncontent\r\n'));
+    assert.deepEqual([buffer.line(), buffer.cut, buffer.bare], ['DATA      ', true, bare]);
+    assert.equal(buffer.bytes.toString('latin1', buffer.at), 'content\r\n');
+  }
+});
+
 test('it tells lines that were cut and lines that end with LF alone', () => {
   const buffer = new LineBuffer(3);
   buffer.push(Buffer.from('abcd\r\nab\n'));

@@ -1,8 +1,8 @@
 /**
  * What came from a peer and is not consumed: command lines are taken from its front, or content as bytes.
  *
- * A line is bounded. Of a longer one the first `limit` bytes are given, the rest is read and forgotten up to its line end
- * (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
+ * A line is bounded. Of a longer one the first `limit` bytes are given when its line end has come; the rest is read and
+ * forgotten (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
  */
 import { decodeBytes } from '../util/byte-text.ts';
 
@@ -13,7 +13,10 @@ const EMPTY = Buffer.alloc(0);
 
 export class LineBuffer {
   readonly #limit: number;
-  #skipping = false;
+  /** What is kept of a line that is too long, while its end has not come. */
+  #front: string | undefined;
+  /** The last byte of it that came was a CR. */
+  #carriage = false;
   /** How far the buffer was searched for a line end already. */
   #searched = 0;
   /** The bytes are the sender's, and valid until `keep`. */
@@ -74,29 +77,37 @@ export class LineBuffer {
     const end = bytes.indexOf(LF, Math.max(start, this.#searched));
     if (end < 0) {
       this.#searched = bytes.length;
-      if (this.#skipping) this.clear();
-      else if (bytes.length - start > this.#limit) {
-        const line = decodeBytes(bytes.subarray(start, start + this.#limit));
-        this.clear();
-        this.#skipping = true;
-        this.cut = true;
-        this.bare = false;
-        return line;
-      }
+      if (this.#front !== undefined || bytes.length - start > this.#limit) this.#forget();
       return undefined;
     }
     this.at = end + 1;
     this.#searched = 0;
-    if (this.#skipping) {
-      this.#skipping = false;
-      return this.line();
-    }
+    this.bare = !(end > start ? bytes[end - 1] === CR : this.#carriage);
+    if (this.#front !== undefined) return this.#cutLine();
     let stop = end;
-    this.bare = !(stop > start && bytes[stop - 1] === CR);
     while (stop > start && bytes[stop - 1] === CR) stop -= 1;
     this.cut = stop - start > this.#limit;
     if (this.cut) stop = start + this.#limit;
     return text(bytes, start, stop);
+  }
+
+  /**
+   * Drops what is at hand of a line that is too long, but for its front. The line is given when it has ended: whoever
+   * gets it may take what follows as content.
+   */
+  #forget(): void {
+    const { bytes, at } = this;
+    this.#front ??= decodeBytes(bytes.subarray(at, at + this.#limit));
+    this.#carriage = bytes[bytes.length - 1] === CR;
+    this.clear();
+  }
+
+  #cutLine(): string | undefined {
+    const front = this.#front;
+    this.#front = undefined;
+    this.#carriage = false;
+    this.cut = true;
+    return front;
   }
 
   /** Consumes bytes up to that place of `bytes`. */
