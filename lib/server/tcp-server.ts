@@ -68,6 +68,8 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
         else serve(connection);
       };
 
+      const failed = (error: Error): void => context.log.warning(`accept connection: ${error.message}`);
+
       const listeners = context.listeners ?? new Listeners();
       const claims: ListenerClaim[] = [];
       // Clients that wait for their turn keep it where a successor serves those that come after them.
@@ -81,7 +83,7 @@ export function tcpServer(table: TcpServerTable): ServiceDefinition {
             `service ${context.name}: only entries of type inet listen for clients; nobody can connect to this one`,
           );
         for (const endpoint of context.endpoints ?? [])
-          claims.push(await listeners.claim(endpoint, context.reusePort ?? false, context.name, accept));
+          claims.push(await listeners.claim(endpoint, context.reusePort ?? false, context.name, accept, failed));
       } catch (error) {
         close();
         await handler[Symbol.asyncDispose]?.();

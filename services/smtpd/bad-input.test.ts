@@ -6,10 +6,11 @@ import { startSmtpd } from './smtpd-for-tests.ts';
 
 const OUTSIDE = 'mynetworks = 192.0.2.0/24\nsmtpd_client_connection_count_limit = 0\n';
 
-test('a command longer than line_length_limit is cut, told in the log, and the session goes on', async () => {
+test('a command longer than line_length_limit is refused, told in the log, and the session goes on', async () => {
   await using smtpd = await startSmtpd({ warnings: ['request longer than 2048'] });
   using client = await smtpd.client();
-  assert.equal(await client.say(`x${'y'.repeat(900_000)}`), '500 5.5.2 Error: command not recognized');
+  const refusal = '500 5.5.2 mail.example.org Error: command too long';
+  assert.equal(await client.say(`x${'y'.repeat(900_000)}`), refusal);
   assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
 });
 
@@ -25,10 +26,11 @@ test('lines of 900 kB of content pass byte for byte', async () => {
   assert.equal(message?.large, true);
 });
 
-test('NULs in a command are bad syntax, and are content in content', async () => {
+test('a command ends where a NUL stands, and a NUL is content in content', async () => {
   await using smtpd = await startSmtpd();
   using client = await smtpd.client();
-  assert.equal(await client.say('NOOP\0'), '500 5.5.2 Error: bad syntax');
+  assert.equal(await client.say('NOOP\0 x'), '250 2.0.0 Ok');
+  assert.equal(await client.say('\0NOOP'), '500 5.5.2 Error: bad syntax');
   await client.envelope();
   await client.say('DATA');
   await client.say('a\0b\r\n.');
@@ -41,6 +43,7 @@ test('a web browser is sent away', async () => {
     'Host: mail.example.org',
     'CONNECT mail.example.org:25 HTTP/1.1',
     '\x16\x03\x01',
+    '\x16\x03\x01\0',
   ]) {
     await using smtpd = await startSmtpd({ warnings: ['non-SMTP command'] });
     using client = await smtpd.client();
@@ -75,9 +78,86 @@ test('junk commands count as errors beyond smtpd_junk_command_limit', async () =
     mainCf: 'smtpd_error_sleep_time = 0\nsmtpd_junk_command_limit = 3\nsmtpd_hard_error_limit = 2\n',
   });
   using client = await smtpd.client();
-  for (let at = 0; at < 4; at++) assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
+  for (let at = 0; at < 5; at++) assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
   await client.say('FOO');
   assert.match(await client.reply(), /^421 4\.7\.0 /);
+});
+
+test('junk commands that are all good end the session too', async () => {
+  await using smtpd = await startSmtpd({
+    mainCf:
+      'smtpd_error_sleep_time = 0\nsmtpd_junk_command_limit = 3\nsmtpd_hard_error_limit = 2\nsmtpd_noop_commands = ETRN\n',
+  });
+  using client = await smtpd.client();
+  for (let at = 0; at < 3; at++) assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
+  for (let at = 0; at < 3; at++) assert.equal(await client.say('ETRN'), '250 2.0.0 Ok');
+  assert.match(await client.reply(), /^421 4\.7\.0 /);
+  await smtpd.context.logged('disconnect from localhost[127.0.0.1] noop=3 commands=3');
+});
+
+test('beyond smtpd_soft_error_limit good replies are slow as well, and each is sent when its time has come', async () => {
+  await using smtpd = await startSmtpd({ mainCf: 'smtpd_soft_error_limit = 1\nsmtpd_error_sleep_time = 1\n' });
+  using client = await smtpd.client();
+  await client.say('EHLO client.example.com');
+  await client.say('FOO');
+  const before = performance.now();
+  client.send('RSET\r\nRSET\r\n');
+  await client.reply();
+  const first = performance.now() - before;
+  await client.reply();
+  assert.ok(first > 900 && first < 1900, `${first} ms`);
+  assert.ok(performance.now() - before > 1900);
+});
+
+for (const [command, reply] of [
+  ['STARTTLS', '502 5.5.1 Error: command not implemented'],
+  ['STARTTLS x', '501 5.5.4 Syntax: STARTTLS'],
+  ['AUTH PLAIN AGEAYg==', '503 5.5.1 Error: authentication not enabled'],
+  ['HELP', '214 2.0.0 Commands: BDAT DATA EHLO ETRN HELO HELP MAIL NOOP QUIT RCPT RSET VRFY XCLIENT XFORWARD'],
+  ['XCLIENT', '501 5.5.4 Syntax: XCLIENT attribute=value...'],
+  ['XFORWARD', '501 5.5.4 Syntax: XFORWARD attribute=value...'],
+  ['DATA x', '503 5.5.1 Error: need RCPT command'],
+  ['ETRN', '500 Syntax: ETRN domain'],
+  ['FOO : bar', '500 5.5.2 Error: command not recognized'],
+] as const) {
+  test(`${command} is answered with ${reply.slice(0, 9)}`, async () => {
+    await using smtpd = await startSmtpd();
+    using client = await smtpd.client();
+    await client.say('EHLO client.example.com');
+    assert.equal(await client.say(command), reply);
+    assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
+  });
+}
+
+test('a client that was refused gets the same answer to everything but QUIT', async () => {
+  await using smtpd = await startSmtpd({
+    mainCf: 'smtpd_delay_reject = no\nsmtpd_client_restrictions = reject\nsmtpd_error_sleep_time = 0\n',
+  });
+  using client = await smtpd.client();
+  const denied = '503 5.7.0 Error: access denied for localhost[127.0.0.1]';
+  for (const line of ['EHLO client.example.com', 'FOO', 'NOOP\r\nNOOP']) assert.equal(await client.say(line), denied);
+  assert.equal(await client.reply(), denied);
+  assert.equal(await client.say('QUIT'), '221 2.0.0 Bye');
+});
+
+test('QUIT is no end of a group for a client that may not send groups', async () => {
+  await using smtpd = await startSmtpd();
+  using client = await smtpd.client();
+  await client.say('HELO client.example.com');
+  assert.equal(await client.say('QUIT\r\nNOOP'), '554 5.5.0 Error: SMTP protocol synchronization');
+});
+
+test('a command that is padded beyond the limit takes nothing of what follows', async () => {
+  await using smtpd = await startSmtpd({ warnings: ['request longer than 2048'] });
+  using client = await smtpd.client();
+  using other = await smtpd.client();
+  await client.envelope();
+  client.send(`BDAT 6 LAST${' '.repeat(3000)}`);
+  await other.say('NOOP');
+  client.send(' \r\nRSET\r\n');
+  assert.equal(await client.reply(), '500 5.5.2 mail.example.org Error: command too long');
+  assert.equal(await client.reply(), '250 2.0.0 Ok');
+  assert.equal(smtpd.cleanup.submissions.length, 0);
 });
 
 test('commands sent ahead of the answer to EHLO end the session', async () => {
@@ -148,12 +228,57 @@ test('a BDAT chunk beyond message_size_limit is read, refused, and so are those 
   });
   using client = await smtpd.client();
   await client.envelope();
-  client.send(Buffer.concat([Buffer.from('BDAT 2000\r\n'), Buffer.alloc(2000, 'a')]));
+  client.send(Buffer.concat([Buffer.from('BDAT 1400\r\n'), Buffer.alloc(1400, 'a')]));
   assert.equal(await client.reply(), '552 5.3.4 Chunk exceeds message size limit');
   client.send('BDAT 3 LAST\r\nabc');
   assert.equal(await client.reply(), '551 5.0.0 Discarded 3 bytes after earlier error');
   assert.equal(await client.say('NOOP'), '250 2.0.0 Ok');
   assert.equal(smtpd.cleanup.submissions.length, 0);
+});
+
+test('a BDAT chunk far beyond message_size_limit is not read', async () => {
+  await using smtpd = await startSmtpd({
+    mainCf: 'message_size_limit = 1000\n',
+    warnings: ['exceeds message size limit', 'too much BDAT content -- disabling further input from'],
+  });
+  using client = await smtpd.client();
+  await client.envelope();
+  assert.equal(await client.say('BDAT 9223372036854775807'), '552 5.3.4 Chunk exceeds message size limit');
+  await client.end();
+  await smtpd.context.logged('lost connection after BDAT from localhost[127.0.0.1]');
+});
+
+test('a BDAT chunk of nothing is refused unless it is the last', async () => {
+  await using smtpd = await startSmtpd({ warnings: ['null BDAT request'] });
+  using client = await smtpd.client();
+  await client.envelope();
+  assert.equal(await client.say('BDAT 0'), '551 5.7.1 Null BDAT request');
+  client.send('BDAT 3 LAST\r\nabc');
+  assert.equal(await client.reply(), '551 5.0.0 Discarded 3 bytes after earlier error');
+  await client.envelope();
+  assert.match(await client.say('BDAT 00000000000000000 LAST'), /^250 2\.0\.0 Ok: 0 bytes queued as /);
+});
+
+test('a bare newline ends a message in chunks at the chunk that has it, where it is refused', async () => {
+  await using smtpd = await startSmtpd({ mainCf: `${OUTSIDE}smtpd_forbid_bare_newline = reject\n` });
+  using client = await smtpd.client();
+  await client.envelope();
+  client.send('BDAT 2\r\na\n');
+  assert.equal(await client.reply(), '550 5.5.2 mail.example.org Error: bare <LF> received');
+  client.send('BDAT 1 LAST\r\nb');
+  assert.equal(await client.reply(), '551 5.0.0 Discarded 1 bytes after earlier error');
+  assert.equal(await client.say('MAIL FROM:<a@example.com>'), '250 2.1.0 Ok');
+});
+
+test('bare newlines are noted where smtpd_forbid_bare_newline = note', async () => {
+  await using smtpd = await startSmtpd({ mainCf: `${OUTSIDE}smtpd_forbid_bare_newline = note\n` });
+  using client = await smtpd.client();
+  await client.envelope();
+  await client.say('DATA');
+  assert.match(await client.say('a\n.\nb\r\n.'), /^250 /);
+  await client.say('QUIT');
+  await smtpd.context.logged('ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5 notes=bare_lf');
+  assert.equal(smtpd.cleanup.submissions[0]?.content.toString(), 'a\nb\n');
 });
 
 test('BDAT chunks make one message, cut anywhere', async () => {
@@ -163,7 +288,7 @@ test('BDAT chunks make one message, cut anywhere', async () => {
   client.send('BDAT 6\r\nab\r\nc\rBDAT 5\r\n\n.\r\nd');
   assert.equal(await client.reply(), '250 2.0.0 Ok: 6 bytes');
   assert.equal(await client.reply(), '250 2.0.0 Ok: 5 bytes');
-  assert.match(await client.say('BDAT 0 LAST'), /^250 2\.0\.0 Ok: queued as /);
+  assert.match(await client.say('BDAT 0 LAST'), /^250 2\.0\.0 Ok: 13 bytes queued as /);
   assert.equal(smtpd.cleanup.submissions[0]?.content.toString(), 'ab\nc\n.\nd\n');
   await client.say('QUIT');
   await smtpd.context.logged('disconnect from localhost[127.0.0.1] ehlo=1 mail=1 rcpt=1 bdat=3 quit=1 commands=7');
@@ -275,7 +400,7 @@ test('smuggled commands stay content for clients outside of mynetworks', async (
   await client.envelope();
   await client.say('DATA');
   assert.match(await client.say('a\n.\nMAIL FROM:<x@example.com>\r\n.'), /^250 /);
-  assert.equal(smtpd.cleanup.submissions[0]?.content.toString(), 'a\n\nMAIL FROM:<x@example.com>\n');
+  assert.equal(smtpd.cleanup.submissions[0]?.content.toString(), 'a\nMAIL FROM:<x@example.com>\n');
 });
 
 test('bytes that are not UTF-8 in an address are bad syntax, and UTF-8 passes', async () => {

@@ -8,7 +8,7 @@ import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { printable } from '../../lib/util/byte-text.ts';
 import type { Content } from './content.ts';
 import { openContent } from './data.ts';
-import { finishMessage } from './end-of-message.ts';
+import { finishMessage, refuseContent } from './end-of-message.ts';
 import { resetTransaction } from './housekeeping.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
@@ -17,19 +17,24 @@ import type { Receiver, Session } from './session.ts';
 export interface Chunking {
   readonly content: Content | undefined;
   readonly scanner: DataScanner;
+  /** Octets of the content that are not the client's. */
+  readonly before: number;
   /** A chunk was refused: the others are read and forgotten. */
-  failed: boolean;
+  readonly failed: boolean;
 }
 
-/** Larger numbers are no sizes. */
-const SIZE = /^\d{1,15}$/;
+const DIGITS = /^\d+$/;
+/** The largest size that a file can have; larger numbers are no sizes. */
+const LARGEST = 2n ** 63n - 1n;
+/** Times message_size_limit: a client that announces more is not listened to until it has sent that. */
+const PATIENCE = 1.5;
 
 export function bdat(session: Session, words: readonly CommandWord[], line: string): MaybePromise<string> {
   const { context, subject, transaction } = session;
   const text = words[1]?.text ?? '';
   const last = words.length === 3 && words[2]!.text.toUpperCase() === 'LAST';
-  if (session.discard.has('chunking')) return '502 5.5.1 Error: command not implemented';
-  if (words.length < 2 || words.length > 3 || (words.length === 3 && !last) || !SIZE.test(text)) {
+  if (session.discard.has('chunking')) return '521 5.5.1 Error: command not implemented';
+  if (words.length < 2 || words.length > 3 || (words.length === 3 && !last) || !isSize(text)) {
     // Without a size there is no telling content from commands.
     session.ending = true;
     context.log.warning(
@@ -38,14 +43,22 @@ export function bdat(session: Session, words: readonly CommandWord[], line: stri
     return `521 5.5.4 Syntax: BDAT count [LAST]`;
   }
   const size = Number(text);
+  // Else a client could go on with them forever, and none would be an error.
+  if (size === 0 && !last) {
+    context.log.warning(`${subject.queueId}: null BDAT request from ${session.client}`);
+    return skip(session, size, last, '551 5.7.1 Null BDAT request');
+  }
   if (session.chunking !== undefined) return take(session, session.chunking, size, last);
   if (transaction === undefined) return skip(session, size, last, '503 5.5.1 Error: need RCPT command');
   if (transaction.recipients.length === 0) return skip(session, size, last, '554 5.5.1 Error: no valid recipients');
   const start = (refusal: string | undefined): MaybePromise<string> => {
+    if (session.gone) return '';
     if (refusal !== undefined) return skip(session, size, last, refusal);
+    const content = openContent(session);
     session.chunking = {
-      content: openContent(session),
-      scanner: new DataScanner({ standardEnd: false, dots: false }),
+      content,
+      before: content.size,
+      scanner: new DataScanner({ standardEnd: session.standardNewlines, dots: false }),
       failed: false,
     };
     return take(session, session.chunking, size, last);
@@ -53,6 +66,18 @@ export function bdat(session: Session, words: readonly CommandWord[], line: stri
   const refusal = context.policy.data(subject);
   return refusal instanceof Promise ? refusal.then(start) : start(refusal);
 }
+
+function isSize(text: string): boolean {
+  return DIGITS.test(text) && BigInt(text) <= LARGEST;
+}
+
+/** Chunks up to the last one are read and forgotten. */
+const FAILED: Chunking = {
+  content: undefined,
+  before: 0,
+  scanner: new DataScanner({ standardEnd: false, dots: false }),
+  failed: true,
+};
 
 function take(session: Session, chunking: Chunking, size: number, last: boolean): MaybePromise<string> {
   const limit = session.settings.messageSizeLimit;
@@ -65,7 +90,7 @@ function take(session: Session, chunking: Chunking, size: number, last: boolean)
     context.log.warning(`${subject.queueId}: BDAT request from ${client} exceeds message size limit`);
     return skip(session, size, last, '552 5.3.4 Chunk exceeds message size limit');
   }
-  const receiver = new ChunkReceiver(session, content, chunking.scanner, size, last);
+  const receiver = new ChunkReceiver(session, content, chunking, size, last);
   if (size === 0) return receiver.finish();
   session.receiveWith(receiver);
   return '';
@@ -73,15 +98,17 @@ function take(session: Session, chunking: Chunking, size: number, last: boolean)
 
 /** Reads past a chunk that is not wanted, then gives the reply. Until the last one, further chunks are not wanted either. */
 function skip(session: Session, size: number, last: boolean, reply: string): string {
+  const { messageSizeLimit } = session.settings;
+  const tooMuch = messageSizeLimit > 0 && (session.chunking?.content?.size ?? 0) + size > messageSizeLimit * PATIENCE;
   session.chunking?.content?.abort('chunk refused');
-  if (last) {
-    resetTransaction(session);
-  } else {
-    session.chunking = {
-      content: undefined,
-      scanner: new DataScanner({ standardEnd: false, dots: false }),
-      failed: true,
-    };
+  if (last) resetTransaction(session);
+  else session.chunking = FAILED;
+  if (tooMuch) {
+    const { context, subject, client } = session;
+    const what = 'too much BDAT content -- disabling further input from';
+    context.log.warning(`${subject.queueId}: ${what} ${client}`);
+    session.endInput();
+    return reply;
   }
   if (size === 0) return reply;
   session.receiveWith(new SkippedChunk(session, size, reply));
@@ -92,14 +119,16 @@ class ChunkReceiver implements Receiver {
   readonly #session: Session;
   readonly #content: Content;
   readonly #scanner: DataScanner;
+  readonly #before: number;
   readonly #size: number;
   readonly #last: boolean;
   #left: number;
 
-  constructor(session: Session, content: Content, scanner: DataScanner, size: number, last: boolean) {
+  constructor(session: Session, content: Content, chunking: Chunking, size: number, last: boolean) {
     this.#session = session;
     this.#content = content;
-    this.#scanner = scanner;
+    this.#scanner = chunking.scanner;
+    this.#before = chunking.before;
     this.#size = size;
     this.#last = last;
     this.#left = size;
@@ -125,13 +154,26 @@ class ChunkReceiver implements Receiver {
     const content = this.#content;
     const scanner = this.#scanner;
     session.receiveWith(undefined);
-    if (!this.#last) {
-      session.contentFull = () => content.full;
-      return `250 2.0.0 Ok: ${this.#size} bytes`;
-    }
+    if (!this.#last) return this.#next();
     scanner.finish(content);
     session.chunking = undefined;
-    return finishMessage(session, 'BDAT', content, scanner.sawBareNewline);
+    const octets = content.size - this.#before + scanner.lines;
+    return finishMessage(session, 'BDAT', content, scanner.sawBareNewline, `${octets} bytes `);
+  }
+
+  /** Others follow. */
+  #next(): string {
+    const session = this.#session;
+    const content = this.#content;
+    const refusal = refuseContent(session, 'BDAT', content, this.#scanner.sawBareNewline);
+    if (refusal !== undefined) {
+      session.chunking = FAILED;
+      return refusal;
+    }
+    // Chunks that come whole never wait for more of themselves: the next one waits where nobody takes them.
+    session.contentFull = () => content.full;
+    if (content.full) session.pauseInput();
+    return `250 2.0.0 Ok: ${this.#size} bytes`;
   }
 
   abort(): void {

@@ -31,6 +31,6 @@ export class CommandCounts {
       all += total;
       text += ` ${COMMAND_NAMES[at]!.toLowerCase()}=${ok === total ? ok : `${ok}/${total}`}`;
     }
-    return `${text} commands=${good === all ? good : `${good}/${all}`}`;
+    return `${text} commands=${good === all && all > 0 ? good : `${good}/${all}`}`;
   }
 }

@@ -5,7 +5,7 @@ import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { bdat } from './bdat.ts';
 import { data } from './data.ts';
 import { ehlo, helo } from './hello.ts';
-import { etrn, noop, quit, rset, vrfy } from './housekeeping.ts';
+import { auth, etrn, help, noop, quit, rset, starttls, vrfy } from './housekeeping.ts';
 import { mail } from './mail.ts';
 import { rcpt } from './rcpt.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
@@ -32,6 +32,8 @@ export const COMMAND_NAMES = [
   'EHLO',
   'XCLIENT',
   'XFORWARD',
+  'STARTTLS',
+  'AUTH',
   'MAIL',
   'RCPT',
   'DATA',
@@ -41,14 +43,17 @@ export const COMMAND_NAMES = [
   'VRFY',
   'ETRN',
   'QUIT',
+  'HELP',
   'UNKNOWN',
 ] as const;
 
 const RUN: Readonly<Record<string, readonly [run: RunCommand, limited: boolean, last: boolean]>> = {
   HELO: [helo, true, true],
   EHLO: [ehlo, true, true],
-  XCLIENT: [xclient, true, false],
-  XFORWARD: [xforward, true, false],
+  XCLIENT: [xclient, false, false],
+  XFORWARD: [xforward, false, false],
+  STARTTLS: [starttls, false, false],
+  AUTH: [auth, false, false],
   MAIL: [mail, false, false],
   RCPT: [rcpt, false, false],
   DATA: [data, false, true],
@@ -58,6 +63,7 @@ const RUN: Readonly<Record<string, readonly [run: RunCommand, limited: boolean, 
   VRFY: [vrfy, true, true],
   ETRN: [etrn, true, false],
   QUIT: [quit, false, false],
+  HELP: [help, false, false],
 };
 
 export const commands: ReadonlyMap<string, Command> = new Map(

@@ -5,6 +5,8 @@
 
 /** Bytes that may wait. */
 const HIGH_WATER = 512 * 1024;
+/** Bytes that a piece counts for at least: one that holds a single byte takes more than that. */
+const LEAST = 256;
 
 export class ContentStream implements AsyncIterable<Buffer> {
   readonly #pieces: Buffer[] = [];
@@ -26,7 +28,7 @@ export class ContentStream implements AsyncIterable<Buffer> {
   push(piece: Buffer): void {
     if (this.#ended || this.#error !== undefined) return;
     this.#pieces.push(piece);
-    this.#waiting += piece.length;
+    this.#waiting += Math.max(piece.length, LEAST);
     if (this.full) this.#wasFull = true;
     this.#notify();
   }

@@ -41,6 +41,28 @@ test('a message of 50 MB is streamed, and held up by a cleanup that is slow', as
   assert.ok(memory < 200 * MEGABYTE);
 });
 
+test('chunks that come whole are held up by a cleanup that is slow', async () => {
+  await using smtpd = await startSmtpd({ mainCf: 'message_size_limit = 100000000\n' });
+  const resume = Promise.withResolvers<void>();
+  smtpd.cleanup.onPiece = () => resume.promise;
+  using client = await smtpd.client();
+  await client.envelope();
+  const chunk = Buffer.from(`BDAT 20000\r\n${`${'c'.repeat(998)}\r\n`.repeat(20)}`);
+  let answered = 0;
+  const send = async (): Promise<void> => {
+    for (; answered < 1000; answered++) {
+      client.send(chunk);
+      assert.equal(await client.reply(), '250 2.0.0 Ok: 20000 bytes');
+    }
+  };
+  const sent = send();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.ok(answered < 100, `${answered} chunks were taken although nobody read them`);
+  resume.resolve();
+  await sent;
+  assert.match(await client.say('BDAT 0 LAST'), /^250 2\.0\.0 Ok: 20000000 bytes queued as /);
+});
+
 test('a message larger than message_size_limit is refused at its end, and a declared size at MAIL', async () => {
   await using smtpd = await startSmtpd({ mainCf: 'message_size_limit = 400000\n' });
   using client = await smtpd.client();

@@ -185,15 +185,21 @@ export class SmtpdContext implements AsyncDisposable {
   }
 
   #connected(session: Session): MaybePromise<string> {
+    if (session.gone) return '';
     const { peer } = session.subject;
     const port = this.settings.portLogging ? `:${peer.port}` : '';
     this.log.info(`connect from ${session.client}${port}`);
+    // A host that speaks for others would be counted under one address and forgotten under another.
     const exempt = this.#listed(this.#lists.eventExceptions, session);
-    if (exempt instanceof Promise) return exempt.then((listed) => this.#countedConnection(session, listed));
-    return this.#countedConnection(session, exempt);
+    const proxy = this.#listed(this.#lists.xclientHosts, session);
+    if (exempt instanceof Promise || proxy instanceof Promise)
+      return Promise.all([exempt, proxy]).then((either) => this.#countedConnection(session, either.includes(true)));
+    return this.#countedConnection(session, exempt || proxy);
   }
 
   #countedConnection(session: Session, exempt: boolean): MaybePromise<string> {
+    // Whoever was counted after it left would be counted for good.
+    if (session.gone) return '';
     session.counted = !exempt;
     if (exempt || !this.counts.connections) return this.greet(session);
     return this.counts.connect(session).then((refusal) => refusal ?? this.greet(session));
@@ -324,9 +330,9 @@ export class SmtpdContext implements AsyncDisposable {
     if (session.counted && this.counts.connections) this.counts.disconnect(session);
   }
 
-  /** The settings for the next session: others where every process of a Postfix would be busy. */
+  /** The settings for the next session: others where it takes the last process that a Postfix would have. */
   settingsNow(): SmtpdSettings {
-    return this.metrics.sessions >= this.#service.processLimit ? this.stressed : this.settings;
+    return this.metrics.sessions + 1 >= this.#service.processLimit ? this.stressed : this.settings;
   }
 
   #shutDown(): void {

@@ -11,12 +11,13 @@ import { makeRequest, prependedHeaders } from './submit.ts';
 
 export function data(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { transaction, context, subject } = session;
-  if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   if (session.chunking !== undefined) return '503 5.5.1 Error: DATA after BDAT';
   if (transaction === undefined) return '503 5.5.1 Error: need RCPT command';
   if (transaction.recipients.length === 0) return '554 5.5.1 Error: no valid recipients';
+  if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   const start = (refusal: string | undefined): string => {
     if (refusal !== undefined) return refusal;
+    if (session.gone) return '';
     session.receiveWith(new DataReceiver(session));
     session.promise('354 End data with <CR><LF>.<CR><LF>');
     return '';
@@ -56,9 +57,7 @@ class DataReceiver implements Receiver {
   constructor(session: Session) {
     this.#session = session;
     this.#content = openContent(session);
-    this.#scanner = new DataScanner({
-      standardEnd: session.settings.bareNewline !== 'no' && !session.bareNewlineExcluded,
-    });
+    this.#scanner = new DataScanner({ standardEnd: session.standardNewlines });
   }
 
   receive(input: LineBuffer): MaybePromise<string> | undefined {

@@ -14,33 +14,57 @@ import type { Session } from './session.ts';
 const SAMPLE = 100;
 
 /** Carries out a command; the reply is empty where a receiver gives it later. */
-export function runCommandLine(session: Session, line: string): MaybePromise<string> {
+export function runCommandLine(session: Session, sent: string): MaybePromise<string> {
   const { settings } = session;
+  const line = beforeNul(sent);
+  if (settings.smtputf8 && !line.isWellFormed()) return malformed(session, '500 5.5.2 Error: bad UTF-8 syntax');
   const words = commandWords(line);
-  const verb = words[0]?.text ?? '';
-  if (verb === '' || line.includes('\0')) return finished(session, UNKNOWN_COMMAND, '500 5.5.2 Error: bad syntax');
-  if (settings.smtputf8 && !line.isWellFormed()) {
-    return finished(session, UNKNOWN_COMMAND, '500 5.5.2 Error: bad UTF-8 syntax');
+  const verb = words[0]?.text.toUpperCase() ?? '';
+  if (verb === '') return malformed(session, '500 5.5.2 Error: bad syntax');
+  // These override the commands of the protocol, and are counted as none.
+  if (settings.noopCommands.has(verb)) {
+    countJunk(session);
+    return '250 2.0.0 Ok';
   }
-  const command = commands.get(verb.toUpperCase());
-  if (command === undefined) return runUnknown(session, verb, line);
-  if (command.limited && ++session.junkCount > settings.junkCommandLimit) session.errorCount += 1;
-  const mustBeLast = (command.last || !session.pipelining) && command.name !== 'QUIT';
-  if (mustBeLast && session.inputWaiting > 0) {
-    noteEarlyInput(session, command.name);
-    if (settings.forbidUnauthPipelining) {
-      session.ending = true;
-      return finished(session, command, '554 5.5.0 Error: SMTP protocol synchronization');
-    }
-  }
+  const command = commands.get(verb);
+  if (command === undefined) return runUnknown(session, words[0]!.text, sent);
+  if (session.accessDenied && command.name !== 'QUIT') return finished(session, command, accessDenied(session));
+  if (command.limited) countJunk(session);
   session.where = command.name;
-  if (session.accessDenied && command.name !== 'QUIT') {
-    return finished(session, command, `503 5.7.0 Error: access denied for ${session.client}`);
+  if ((command.last || !session.pipelining) && isAhead(session, command.name)) {
+    session.ending = true;
+    return finished(session, command, '554 5.5.0 Error: SMTP protocol synchronization');
   }
   const reply = command.run(session, words, line);
   return reply instanceof Promise
     ? reply.then((text) => finished(session, command, text))
     : finished(session, command, reply);
+}
+
+/** A line ends for its reader where a NUL stands. */
+function beforeNul(line: string): string {
+  const end = line.indexOf('\0');
+  return end < 0 ? line : line.slice(0, end);
+}
+
+function malformed(session: Session, reply: string): string {
+  session.where = 'UNKNOWN';
+  return finished(session, UNKNOWN_COMMAND, reply);
+}
+
+function countJunk(session: Session): void {
+  if (session.junkCount++ > session.settings.junkCommandLimit) session.errorCount += 1;
+}
+
+function accessDenied(session: Session): string {
+  return `503 5.7.0 Error: access denied for ${session.client}`;
+}
+
+/** The client sent more than the command, which it must not, and that ends the session. A session is told of it once. */
+function isAhead(session: Session, command: string): boolean {
+  if (session.inputWaiting === 0 || session.subject.illegalPipelining) return false;
+  noteEarlyInput(session, command);
+  return session.settings.forbidUnauthPipelining;
 }
 
 /** Counts a command that has its reply. */
@@ -51,10 +75,13 @@ function finished(session: Session, command: Command, reply: string): string {
 
 function runUnknown(session: Session, verb: string, line: string): MaybePromise<string> {
   session.where = 'UNKNOWN';
-  if (session.settings.noopCommands.has(verb.toUpperCase())) return finished(session, UNKNOWN_COMMAND, '250 2.0.0 Ok');
   const answer = (forbidden: boolean): string => {
-    if (!forbidden && !isHeaderLine(line))
-      return finished(session, UNKNOWN_COMMAND, '500 5.5.2 Error: command not recognized');
+    if (!forbidden && !isHeaderWord(verb))
+      return finished(
+        session,
+        UNKNOWN_COMMAND,
+        session.accessDenied ? accessDenied(session) : '500 5.5.2 Error: command not recognized',
+      );
     session.context.log.warning(`non-SMTP command from ${session.client}: ${printable(line.slice(0, SAMPLE))}`);
     session.ending = true;
     return finished(session, UNKNOWN_COMMAND, '221 2.7.0 Error: I can break rules, too. Goodbye.');
@@ -70,11 +97,9 @@ export function noteEarlyInput(session: Session, after: string): void {
   session.context.log.info(`improper command pipelining after ${after} from ${session.client}: ${printable(sample)}`);
 }
 
-/** `Name:` or `Name :` at the start: a mail header or HTTP header that was sent as a command. */
-function isHeaderLine(line: string): boolean {
+/** `Name:` at the start: a mail header or HTTP header that was sent as a command. */
+function isHeaderWord(word: string): boolean {
   let at = 0;
-  while (at < line.length && line.charCodeAt(at) > 32 && line.charCodeAt(at) < 127 && line[at] !== ':') at += 1;
-  if (at === 0) return false;
-  while (line[at] === ' ' || line[at] === '\t') at += 1;
-  return line[at] === ':';
+  while (at < word.length && word.charCodeAt(at) > 32 && word.charCodeAt(at) < 127 && word[at] !== ':') at += 1;
+  return at > 0 && word[at] === ':';
 }

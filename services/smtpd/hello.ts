@@ -13,7 +13,8 @@ export function helo(session: Session, words: readonly CommandWord[]): MaybeProm
 export function ehlo(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   if (words.length < 2) return '501 Syntax: EHLO hostname';
   return hello(session, words, 'EHLO', () => {
-    session.pipelining = !session.discard.has('pipelining');
+    // Also of one that is not told so: what counts is that it speaks ESMTP.
+    session.pipelining = true;
     return session.context.ehlo(session);
   });
 }

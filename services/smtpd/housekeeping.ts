@@ -1,4 +1,4 @@
-/** RSET, NOOP, VRFY, ETRN and QUIT (RFC 5321 section 4.1.1, RFC 1985). */
+/** RSET, NOOP, VRFY, ETRN, HELP and QUIT (RFC 5321 section 4.1.1, RFC 1985), and what is refused: STARTTLS and AUTH. */
 import { isHostName } from '../../lib/mail/mail-domain.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { parseMailPath } from '../../lib/smtp/mail-path.ts';
@@ -36,6 +36,20 @@ export function quit(session: Session): string {
   return '221 2.0.0 Bye';
 }
 
+/** What this server does not offer it does not list. */
+export function help(): string {
+  return '214 2.0.0 Commands: BDAT DATA EHLO ETRN HELO HELP MAIL NOOP QUIT RCPT RSET VRFY XCLIENT XFORWARD';
+}
+
+export function starttls(_session: Session, words: readonly CommandWord[]): string {
+  return words.length === 1 ? '502 5.5.1 Error: command not implemented' : '501 5.5.4 Syntax: STARTTLS';
+}
+
+export function auth({ settings, subject }: Session): string {
+  if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
+  return '503 5.5.1 Error: authentication not enabled';
+}
+
 /** Tells whether mail for an address would be taken; never what it is expanded to. */
 export function vrfy(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { settings, subject, context } = session;
@@ -56,26 +70,26 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
   return refusal instanceof Promise ? refusal.then(answer) : answer(refusal);
 }
 
-/** Asks for the delivery of what waits for a site. */
+/** Asks for the delivery of what waits for a site. Its replies have no enhanced status codes, as with Postfix. */
 export function etrn(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { settings, subject, context } = session;
   if (session.discard.has('etrn')) return '500 5.5.2 Error: command not recognized';
-  if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
-  if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
-  if (words.length !== 2) return '500 5.5.4 Syntax: ETRN domain';
+  if (settings.heloRequired && subject.heloName === '') return '503 Error: send HELO/EHLO first';
+  if (session.transaction !== undefined) return '503 Error: MAIL transaction in progress';
+  if (words.length !== 2) return '500 Syntax: ETRN domain';
   let site = words[1]!.text;
   if (site.startsWith('@') || site.startsWith('#')) site = site.slice(1);
-  if (!isHostName(site)) return '501 5.5.4 Error: invalid parameter syntax';
+  if (!isHostName(site)) return '501 Error: invalid parameter syntax';
   subject.recipient = site;
   const answer = async (refusal: string | undefined): Promise<string> => {
     subject.recipient = undefined;
     if (refusal !== undefined) return refusal;
     try {
       await context.queue().flush({ queueId: '', site }, context.signal);
-      return `250 2.0.0 Queuing started`;
+      return '250 Queuing started';
     } catch (error) {
       context.log.warning(`flush of ${site}: ${error instanceof Error ? error.message : String(error)}`);
-      return '458 4.0.0 Unable to queue messages';
+      return '458 Unable to queue messages';
     }
   };
   const refusal = context.policy.etrn(subject);

@@ -65,6 +65,7 @@ function check(session: Session, transaction: Transaction): MaybePromise<string>
 }
 
 function begin(session: Session, transaction: Transaction, refusal: string | undefined): string {
+  if (session.gone) return '';
   if (refusal !== undefined) {
     resetTransaction(session);
     session.subject.sender = undefined;

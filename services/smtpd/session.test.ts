@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { CountRequest } from '../../lib/clients/protocols.ts';
+import type { Connection, ConnectionEvents } from '../../lib/server/connection.ts';
+import { testContext } from '../../test/support/context.ts';
+import { SmtpdContext } from './context.ts';
+import { Session } from './session.ts';
 import { startSmtpd, TestRewrite } from './smtpd-for-tests.ts';
 
 test('a message goes from EHLO to "queued as", and its lines end with LF', async () => {
@@ -60,4 +65,125 @@ test('commands of a group that comes in two pieces stay apart while one of them 
   assert.match(await client.reply(), /^354 /);
   assert.match(await client.say('text\r\n.'), /^250 /);
   assert.equal(smtpd.cleanup.submissions[0]?.request.envelope?.recipients.length, 4);
+});
+
+/** A connection whose other side is the test. */
+class TestConnection implements Connection {
+  readonly remoteAddress = '192.0.2.1';
+  readonly remotePort = 1025;
+  readonly localAddress = '127.0.0.1';
+  readonly localPort = 25;
+  writableLength = 0;
+  written = '';
+  events: ConnectionEvents | undefined;
+  /** The client does not read: what is written waits. */
+  stuck = false;
+  wait(): void {}
+  serve(events: ConnectionEvents): void {
+    this.events = events;
+  }
+  pause(): void {}
+  resume(): void {}
+  write(data: string | Buffer, done?: () => void): void {
+    this.written += data.toString();
+    if (!this.stuck) done?.();
+  }
+  destroy(): void {
+    this.events?.closed();
+  }
+  receive(text: string): void {
+    this.events?.data(Buffer.from(text));
+  }
+}
+
+test('a client that leaves while its name is looked up is not counted for good', async () => {
+  const events: string[] = [];
+  const anvil = {
+    count: async (requests: CountRequest[]) => {
+      for (const { event } of requests) events.push(event);
+      return requests.map(() => ({ count: 1, rate: 1 }));
+    },
+  };
+  await using context = await testContext({
+    name: 'smtpd',
+    clients: { anvil: () => anvil, rewrite: () => new TestRewrite() },
+  });
+  const name = Promise.withResolvers<string[]>();
+  const hosts = { reverse: () => name.promise, addresses: async () => ['192.0.2.1'] };
+  await using smtpd = await SmtpdContext.open(context.service, { hosts });
+  for (const leaves of [true, false]) {
+    const connection = new TestConnection();
+    const served = Session.serve(smtpd, smtpd.settings, connection);
+    if (leaves) connection.destroy();
+    name.resolve(['client.example.com']);
+    if (!leaves) {
+      await context.logged('connect from client.example.com[192.0.2.1]');
+      connection.receive('QUIT\r\n');
+    }
+    await served;
+  }
+  assert.deepEqual(events, ['connect', 'disconnect']);
+  assert.equal(context.lines.filter((line) => line.startsWith('connect from')).length, 1);
+});
+
+test('a host that may speak for others is not counted', async () => {
+  const events: string[] = [];
+  const anvil = {
+    count: async (requests: CountRequest[]) => {
+      for (const { event, ident } of requests) events.push(`${event} ${ident}`);
+      return requests.map(() => ({ count: 1, rate: 1 }));
+    },
+  };
+  await using smtpd = await startSmtpd({
+    mainCf: 'smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_client_event_limit_exceptions =\n',
+    clients: { anvil: () => anvil },
+  });
+  using client = await smtpd.client();
+  await client.say('XCLIENT ADDR=192.0.2.7 NAME=other.example.com');
+  await client.say('QUIT');
+  await smtpd.context.logged('disconnect from other.example.com[192.0.2.7]');
+  assert.deepEqual(events, []);
+});
+
+for (const command of ['DATA', 'BDAT 3']) {
+  test(`a client that leaves while ${command} is judged is no error of ours`, async () => {
+    const resolved = Promise.withResolvers<void>();
+    const rewrite = new TestRewrite();
+    const resolve = rewrite.resolve.bind(rewrite);
+    await using smtpd = await startSmtpd({
+      mainCf: 'smtpd_data_restrictions = check_recipient_access inline:{x=OK}, reject_unlisted_sender\n',
+      clients: { rewrite: () => rewrite },
+    });
+    const client = await smtpd.client();
+    await client.envelope('unheard@example.org');
+    rewrite.resolve = (requests) => resolved.promise.then(() => resolve(requests));
+    client.send(`${command}\r\n`);
+    using other = await smtpd.client();
+    await other.say('NOOP');
+    client.socket.resetAndDestroy();
+    await smtpd.context.logged('disconnect from');
+    resolved.resolve();
+    await other.say('NOOP');
+    assert.deepEqual(smtpd.cleanup.submissions, []);
+  });
+}
+
+test('what a client sends behind the last reply is dropped while that reply waits', async () => {
+  await using context = await testContext({
+    name: 'smtpd',
+    mainCf: 'smtpd_peername_lookup = no\nsmtpd_client_event_limit_exceptions = static:all\n',
+    clients: { rewrite: () => new TestRewrite() },
+  });
+  await using smtpd = await SmtpdContext.open(context.service);
+  const connection = new TestConnection();
+  const ended = Session.serve(smtpd, smtpd.settings, connection);
+  const session = connection.events;
+  assert.ok(session instanceof Session);
+  await context.logged('connect from');
+  connection.stuck = true;
+  connection.receive('QUIT\r\n');
+  for (let at = 0; at < 10; at++) connection.receive('x'.repeat(64 * 1024));
+  assert.equal(session.inputWaiting, 0);
+  connection.destroy();
+  await ended;
 });

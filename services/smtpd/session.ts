@@ -66,6 +66,8 @@ export class Session implements Limited, ConnectionEvents, Heard {
   discard: ReadonlySet<string>;
   /** Bare newlines of this client are as good as CRLF (smtpd_forbid_bare_newline_exclusions). */
   bareNewlineExcluded = false;
+  /** A bare newline came, and smtpd_forbid_bare_newline asks for a note of that. */
+  #sawBareNewline = false;
   /** Messages and recipients of this client are counted by anvil(8). */
   counted = false;
   mayXclient = false;
@@ -109,6 +111,24 @@ export class Session implements Limited, ConnectionEvents, Heard {
   /** Serves the connection; resolves when it is closed. Never rejects. */
   static serve(context: SmtpdContext, settings: SmtpdSettings, connection: Connection): Promise<void> {
     return new Promise((resolve) => new Session(context, settings, connection, resolve).#start());
+  }
+
+  /** Nobody is there any more: what is still found out for the session is of no use. */
+  get gone(): boolean {
+    return this.#closed;
+  }
+
+  /** Nothing but CRLF counts as a line end of this client where it matters. */
+  get standardNewlines(): boolean {
+    return this.settings.bareNewline !== 'no' && !this.bareNewlineExcluded;
+  }
+
+  /** A line end without CR came from the client: whether that is an error. */
+  refusesBareNewline(): boolean {
+    if (this.bareNewlineExcluded) return false;
+    const { bareNewline } = this.settings;
+    if (bareNewline === 'note') this.#sawBareNewline = true;
+    return bareNewline === 'reject';
   }
 
   get client(): string {
@@ -187,6 +207,8 @@ export class Session implements Limited, ConnectionEvents, Heard {
 
   /** The client sent something. */
   data(bytes: Buffer): void {
+    // What comes behind the last reply is of no interest, and must not pile up while that reply waits.
+    if (this.#hungUp) return;
     const now = performance.now();
     this.context.activeClients.heard(this, now);
     this.#input.push(bytes);
@@ -211,6 +233,13 @@ export class Session implements Limited, ConnectionEvents, Heard {
   end(): void {
     this.#peerEnded = true;
     if (!this.#busy) this.#pump();
+  }
+
+  /** What the client sends from here on is not read: the connection counts as lost when what is at hand is answered. */
+  endInput(): void {
+    this.#input.clear();
+    this.#peerEnded = true;
+    this.pauseInput();
   }
 
   pauseInput(): void {
@@ -284,8 +313,10 @@ export class Session implements Limited, ConnectionEvents, Heard {
       context.log.warning(
         `${this.client}: request longer than ${settings.lineLengthLimit}: ${printable(line.slice(0, 30))}...`,
       );
+      this.#take(`500 5.5.2 ${settings.myhostname} Error: command too long`);
+      return;
     }
-    if (this.#input.bare && settings.bareNewline === 'reject' && !this.bareNewlineExcluded) {
+    if (this.#input.bare && this.refusesBareNewline()) {
       context.log.info(`reject: bare <LF> received from ${this.client} in command after ${this.where}`);
       this.ending = true;
       this.countCommand('UNKNOWN', false);
@@ -355,26 +386,31 @@ export class Session implements Limited, ConnectionEvents, Heard {
   /** Queues a reply; slows down a client that makes many errors. */
   #reply(text: string): void {
     if (text === '') return;
+    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
+    const slow = this.errorCount >= softErrorLimit && errorSleepTime > 0;
     this.#output += text.endsWith('\n') ? text : `${text}\r\n`;
     if (hangsUp(text)) this.ending = true;
-    if (text.charCodeAt(0) < FOUR) return;
-    this.errorCount += 1;
-    this.context.metrics.rejected(this.where);
-    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
+    if (text.charCodeAt(0) >= FOUR) {
+      this.errorCount += 1;
+      this.context.metrics.rejected(this.where);
+    }
+    // Commands that are good but junk count as errors too.
     if (this.errorCount >= hardErrorLimit && !this.ending) {
       this.ending = true;
       this.#output += `421 4.7.0 ${myhostname} Error: too many errors\r\n`;
       this.context.log.info(`too many errors after ${this.where} from ${this.client}`);
     }
-    if (this.errorCount > softErrorLimit && errorSleepTime > 0 && !this.ending) this.#delay(errorSleepTime);
+    if (slow && !this.ending) this.#delay(errorSleepTime);
   }
 
-  /** Holds the reply back for a while. */
+  /** Holds the replies that are queued back for a while. */
   #delay(milliseconds: number): void {
     this.#busy = true;
     const timer = setTimeout(() => {
       this.#busy = false;
-      if (!this.#closed) this.#pump();
+      if (this.#closed) return;
+      this.flush();
+      this.#pump();
     }, milliseconds);
     timer.unref();
   }
@@ -477,7 +513,8 @@ export class Session implements Limited, ConnectionEvents, Heard {
     this.transaction = undefined;
     this.#input.clear();
     if (this.#greeted || this.subject.peer !== NOBODY) {
-      this.context.log.info(`disconnect from ${this.client}${this.counts.toString()}`);
+      const notes = this.#sawBareNewline ? ' notes=bare_lf' : '';
+      this.context.log.info(`disconnect from ${this.client}${this.counts.toString()}${notes}`);
     }
     this.context.disconnected(this);
     this.#done();

@@ -5,7 +5,7 @@
 import type { Configuration } from '../../lib/config/settings.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 
-export type BareNewline = 'normalize' | 'reject' | 'no';
+export type BareNewline = 'normalize' | 'note' | 'reject' | 'no';
 
 export interface SmtpdSettings {
   readonly myhostname: string;
@@ -106,13 +106,15 @@ function bareNewline(value: string): BareNewline {
     case 'normalize':
     case 'yes':
       return 'normalize';
+    case 'note':
+      return 'note';
     case 'reject':
       return 'reject';
     case 'no':
       return 'no';
     default:
       throw new FatalError(
-        `bad value for smtpd_forbid_bare_newline: "${value}": expected one of normalize, yes, reject, no`,
+        `bad value for smtpd_forbid_bare_newline: "${value}": expected one of normalize, yes, note, reject, no`,
       );
   }
 }

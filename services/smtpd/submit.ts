@@ -67,13 +67,13 @@ export function prependedHeaders(subject: Subject): Buffer | undefined {
 }
 
 /** The reply to the end of data. */
-export function replyToSubmit(reply: SubmitReply, queueId: string): string {
+export function replyToSubmit(reply: SubmitReply, queueId: string, chunked = ''): string {
   const other = (code: number, status: string, text: string): string =>
     `${code} ${reply.enhancedStatus || status} ${reply.reason || text}`;
   switch (reply.status) {
     case SubmitStatus.QUEUED:
     case SubmitStatus.DISCARDED:
-      return `250 2.0.0 Ok: queued as ${reply.queueId || queueId}`;
+      return `250 2.0.0 Ok: ${chunked}queued as ${reply.queueId || queueId}`;
     case SubmitStatus.NO_SPACE:
       return '452 4.3.1 Error: insufficient system storage';
     case SubmitStatus.TOO_LARGE:

@@ -43,8 +43,8 @@ const XCLIENT = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'REVERSE_NAME'
 
 export function xclient(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
-  if (!session.mayXclient) return '550 5.7.0 Error: insufficient authorization';
   if (words.length < 2) return '501 5.5.4 Syntax: XCLIENT attribute=value...';
+  if (!session.mayXclient) return '550 5.7.0 Error: insufficient authorization';
   const given = attributes(words, 'XCLIENT', XCLIENT);
   if (typeof given === 'string') return given;
   const peer = peerFrom(session.subject.peer, given);
@@ -105,8 +105,8 @@ const XFORWARD = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'IDENT', 'SOU
 
 export function xforward(session: Session, words: readonly CommandWord[]): string {
   if (session.transaction !== undefined) return '503 5.5.1 Error: MAIL transaction in progress';
-  if (!session.mayXforward) return '550 5.7.0 Error: insufficient authorization';
   if (words.length < 2) return '501 5.5.4 Syntax: XFORWARD attribute=value...';
+  if (!session.mayXforward) return '550 5.7.0 Error: insufficient authorization';
   const given = attributes(words, 'XFORWARD', XFORWARD);
   if (typeof given === 'string') return given;
   const forwarded = new Map(session.forwarded);
