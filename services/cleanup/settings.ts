@@ -5,6 +5,7 @@ import { queuePath } from '../../lib/queue/space.ts';
 export const CLEANUP_PARAMETERS = [
   'message_size_limit',
   'hopcount_limit',
+  'cleanup_replace_stray_cr_lf',
   'header_address_token_limit',
   'remote_header_rewrite_domain',
   'recipient_delimiter',
@@ -29,6 +30,7 @@ export interface CleanupSettings {
   /** Octets; 0: no limit. */
   readonly messageSizeLimit: number;
   readonly hopcountLimit: number;
+  readonly replaceStrayCarriages: boolean;
   readonly dropHeaders: ReadonlySet<string>;
   readonly alwaysAddMissingHeaders: boolean;
   readonly undisclosedRecipientsHeader: string;
@@ -51,6 +53,7 @@ export function cleanupSettings(configuration: Configuration): CleanupSettings {
   return {
     messageSizeLimit: configuration.integer('message_size_limit'),
     hopcountLimit: configuration.integer('hopcount_limit'),
+    replaceStrayCarriages: configuration.boolean('cleanup_replace_stray_cr_lf'),
     dropHeaders: new Set(configuration.list('message_drop_headers').map((name) => name.toLowerCase())),
     alwaysAddMissingHeaders: configuration.boolean('always_add_missing_headers'),
     undisclosedRecipientsHeader: configuration.text('undisclosed_recipients_header'),

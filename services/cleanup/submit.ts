@@ -25,6 +25,7 @@ import { applyVerdict, inspect, verdictReply } from './inspection.ts';
 import type { AddressMapping } from './mapping.ts';
 import { withoutDuplicates } from './recipients.ts';
 import type { CleanupSettings } from './settings.ts';
+import { replaceCarriages, replaceCarriagesIn } from './stray-carriages.ts';
 
 export interface SubmitContext {
   readonly settings: CleanupSettings;
@@ -115,7 +116,7 @@ function standsApart(content: Buffer, settings: CleanupSettings): boolean {
 export function submit(context: SubmitContext, request: SubmitRequest): MaybePromise<SubmitReply> {
   return after(context.space.hasRoom(), (hasRoom) => {
     const { settings, inspection } = context;
-    const { content } = request;
+    const content = settings.replaceStrayCarriages ? replaceCarriages(request.content) : request.content;
     const envelope = request.envelope!;
     const options = request.options!;
     if (!hasRoom) return reply(SubmitStatus.NO_SPACE, envelope.queueId, NO_ROOM);
@@ -210,7 +211,7 @@ export async function submitLarge(
   const received = options.prependReceived ? receivedLine(envelope, settings) : NOTHING;
   async function* whole(): AsyncGenerator<Buffer> {
     if (received.length > 0) yield received;
-    yield* content;
+    yield* settings.replaceStrayCarriages ? replaceCarriagesIn(content) : content;
   }
   let size = -received.length;
   const inspecting = options.filterContent && inspection.hasChecks ? inspect(inspection, envelope, log) : undefined;

@@ -16,7 +16,7 @@ export const addresses: readonly ParameterRow[] = [
   ['body_checks_size_limit', 'int', '51200', '0..', '2.0', 'cleanup', 'How many bytes of each body segment are inspected by body_checks.'],
   ['canonical_classes', 'string', 'envelope_sender, envelope_recipient, header_sender, header_recipient', '', '2.2', 'cleanup', 'Which addresses canonical_maps applies to.'],
   ['canonical_maps', 'string', '', '', '', 'cleanup smtpd', 'Tables that rewrite addresses in envelopes and headers.'],
-  ['cleanup_replace_stray_cr_lf', 'bool', 'yes', '', '', '', 'Replace a carriage return or newline that stands alone in message content by a blank.'],
+  ['cleanup_replace_stray_cr_lf', 'bool', 'yes', '', '', 'cleanup', 'Replace a carriage return or newline that stands alone in message content by a blank.'],
   ['delay_warning_time', 'time', '0h', '0..', '', 'bounce pickup postconf qmgr', 'Age at which the sender is told that mail is delayed; zero is off.'],
   ['detect_8bit_encoding_header', 'bool', 'yes', '', '2.5', '', 'Believe Content-Transfer-Encoding: headers and mark mail as 8BITMIME accordingly.'],
   ['disable_mime_input_processing', 'bool', 'no', '', '2.0', 'cleanup', 'Do not parse MIME structure of incoming mail.'],
