@@ -78,6 +78,17 @@ test('a line that is too long is given when it has ended, and what follows is no
   }
 });
 
+test('a line without end is given once, and the next line is another', () => {
+  const buffer = new LineBuffer(10);
+  const found: (string | undefined)[] = [];
+  for (const piece of ['z'.repeat(15), 'z'.repeat(15), 'z'.repeat(50), 'z\r\nNOOP\r\n']) {
+    buffer.push(Buffer.from(piece));
+    found.push(buffer.line());
+    buffer.keep();
+  }
+  assert.deepEqual(found, [undefined, 'z'.repeat(10), undefined, 'NOOP']);
+});
+
 test('it tells lines that were cut and lines that end with LF alone', () => {
   const buffer = new LineBuffer(3);
   buffer.push(Buffer.from('abcd\r\nab\n'));

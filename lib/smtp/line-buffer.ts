@@ -1,8 +1,8 @@
 /**
  * What came from a peer and is not consumed: command lines are taken from its front, or content as bytes.
  *
- * A line is bounded. Of a longer one the first `limit` bytes are given when its line end has come; the rest is read and
- * forgotten (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
+ * A line is bounded. Of a longer one the first `limit` bytes are given when its line end has come, or when that does not
+ * come for as long again; the rest is read and forgotten (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
  */
 import { decodeBytes } from '../util/byte-text.ts';
 
@@ -15,8 +15,12 @@ export class LineBuffer {
   readonly #limit: number;
   /** What is kept of a line that is too long, while its end has not come. */
   #front: string | undefined;
+  /** How much of it was forgotten. */
+  #forgotten = 0;
   /** The last byte of it that came was a CR. */
   #carriage = false;
+  /** It was given before its end has come. */
+  #given = false;
   /** How far the buffer was searched for a line end already. */
   #searched = 0;
   /** The bytes are the sender's, and valid until `keep`. */
@@ -77,8 +81,7 @@ export class LineBuffer {
     const end = bytes.indexOf(LF, Math.max(start, this.#searched));
     if (end < 0) {
       this.#searched = bytes.length;
-      if (this.#front !== undefined || bytes.length - start > this.#limit) this.#forget();
-      return undefined;
+      return this.#front !== undefined || bytes.length - start > this.#limit ? this.#forget() : undefined;
     }
     this.at = end + 1;
     this.#searched = 0;
@@ -92,20 +95,30 @@ export class LineBuffer {
   }
 
   /**
-   * Drops what is at hand of a line that is too long, but for its front. The line is given when it has ended: whoever
-   * gets it may take what follows as content.
+   * Drops what is at hand of a line that is too long, but for its front. What follows the line is no part of it, even
+   * where the line was given before.
    */
-  #forget(): void {
+  #forget(): string | undefined {
     const { bytes, at } = this;
     this.#front ??= decodeBytes(bytes.subarray(at, at + this.#limit));
+    this.#forgotten += bytes.length - at;
     this.#carriage = bytes[bytes.length - 1] === CR;
     this.clear();
+    if (this.#given || this.#forgotten <= 2 * this.#limit) return undefined;
+    this.#given = true;
+    this.bare = false;
+    this.cut = true;
+    return this.#front;
   }
 
   #cutLine(): string | undefined {
     const front = this.#front;
+    const given = this.#given;
     this.#front = undefined;
+    this.#forgotten = 0;
     this.#carriage = false;
+    this.#given = false;
+    if (given) return this.line();
     this.cut = true;
     return front;
   }

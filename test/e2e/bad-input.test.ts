@@ -197,7 +197,8 @@ test('NULs in commands and in content', async () => {
   await beside(async () => {
     using client = new Client();
     await client.replied(1);
-    assert.match(await client.say('EHLO a\0b\r\n'), /^5\d\d /);
+    assert.match(await client.say('EHLO a\0b\r\n'), /^250 /);
+    assert.match(await client.say('\0NOOP\r\n'), /^5\d\d /);
     await client.say('RSET\r\n');
     using second = new Client();
     await second.envelope();
