@@ -4,8 +4,9 @@
  *
  * Side effects: none of its own; the caller's mapping may look things up, and what it throws passes.
  */
+import { encodeBytes } from '../util/byte-text.ts';
 import { quote822Local } from './quote822.ts';
-import { type AddressToken, externalize, internalize, parse, scan, type Token } from './tok822.ts';
+import { addressToken, externalize, internalize, parse, scan, type Token } from './tok822.ts';
 
 /** Does a header name senders or recipients? The names are in lower case. */
 const ADDRESS_HEADERS: ReadonlyMap<string, 'sender' | 'recipient'> = new Map([
@@ -38,13 +39,19 @@ export interface HeaderAddressOptions {
   /** header_address_token_limit: what stands behind so many tokens is lost when the header is rewritten. */
   readonly tokenLimit: number;
   readonly warn?: (text: string) => void;
+  /** Brings an address to standard form before it is mapped: from external form to external form, routes and all. */
+  readonly complete?: (external: string) => string | Promise<string>;
 }
 
+/** A line of a header takes the next address while it stays shorter than this, blanks included. */
+const LINE_LENGTH = 70;
+
 /**
- * Maps each address in the text of a header, from internal form to internal form. Returns the text with a line for each
- * address, indented; or undefined where no address changed, so that the header can stay byte for byte.
+ * Maps each address in the text of a header, from internal form to internal form. Returns the text of the whole header,
+ * folded between addresses; or undefined where no address changed, so that the header can stay byte for byte.
  */
 export async function mapHeaderAddresses(
+  name: string,
   text: string,
   map: (address: string) => string | Promise<string>,
   options: HeaderAddressOptions,
@@ -57,16 +64,57 @@ export async function mapHeaderAddresses(
       mapped.push(token);
       continue;
     }
-    const address = internalize(token.children);
-    const result = await map(address);
-    if (result === address) {
-      mapped.push(token);
-    } else {
-      changed = true;
-      mapped.push({ type: 'address', text: '', children: scan(quote822Local(result)) } satisfies AddressToken);
-    }
+    const result = await mapOne(token.children, map, options);
+    changed ||= result !== token.children;
+    mapped.push(result === token.children ? token : addressToken(result));
   }
   if (!changed) return undefined;
   const warn = options.warn === undefined ? {} : { warn: options.warn };
-  return externalize(mapped, { newlines: true, ...warn }).replaceAll('\n', '\n\t');
+  return fold(`${name}: ${externalize(mapped, { newlines: true, ...warn })}`);
+}
+
+/** The tokens of the mapped address; the same array where nothing changed. */
+async function mapOne(
+  children: readonly Token[],
+  map: (address: string) => string | Promise<string>,
+  options: HeaderAddressOptions,
+): Promise<readonly Token[]> {
+  let tokens = withoutGaps(children);
+  if (options.complete !== undefined) {
+    const external = externalize(tokens);
+    // A backslash that hides nothing is a word without text.
+    const completed = external === '' ? external : await options.complete(external);
+    if (completed !== external) tokens = scan(completed);
+  }
+  const address = internalize(tokens);
+  const result = await map(address);
+  return result === address ? tokens : scan(quote822Local(result));
+}
+
+/** Atoms that stand beside each other within an address are one that was torn apart. */
+function withoutGaps(children: readonly Token[]): readonly Token[] {
+  const joined: Token[] = [];
+  for (const token of children) {
+    const last = joined.at(-1);
+    if (token.type === 'atom' && last?.type === 'atom')
+      joined[joined.length - 1] = { ...last, text: last.text + token.text };
+    else joined.push(token);
+  }
+  return joined.length === children.length ? children : joined;
+}
+
+function octets(line: string): number {
+  return /[^\x00-\x7f]/.test(line) ? encodeBytes(line).length : line.length;
+}
+
+/** Puts lines together as far as they fit; each line but the first begins with a blank, its own or a tab. */
+function fold(header: string): string {
+  const lines: string[] = [];
+  for (const line of header.split('\n')) {
+    const last = lines.at(-1);
+    if (last !== undefined && octets(last) + 1 + octets(line) < LINE_LENGTH)
+      lines[lines.length - 1] = `${last} ${line}`;
+    else lines.push(line);
+  }
+  return lines.map((line, index) => (index === 0 || /^\s/.test(line) ? line : `\t${line}`)).join('\n');
 }

@@ -27,6 +27,21 @@ test('options change what counts as special', () => {
   assert.equal(quote822Local('\u00e9@c', { eightBitClean: false }), '"\\\u00e9"@c');
 });
 
+test('a source route in front of a localpart stays as it is', () => {
+  const cases: [internal: string, external: string][] = [
+    ['@a,@b:c@d', '@a,@b:c@d'],
+    ['@a:c d@e', '@a:"c d"@e'],
+    ['@a:', '@a:""'],
+    ['@a:@b:c@d', '@a:"@b:c"@d'],
+    ['@a', '""@a'],
+    ['a:b@c', '"a:b"@c'],
+  ];
+  for (const [internal, external] of cases) {
+    assert.equal(quote822Local(internal), external);
+    assert.equal(unquote822Local(external), internal);
+  }
+});
+
 test('a newline cannot leave the quotes of an SMTP command unescaped', () => {
   assert.equal(quote821Local('a\nb@c'), '"a\\\nb"@c');
 });

@@ -3,7 +3,7 @@
  * queue hold) and the external form (what stands in message headers and in SMTP commands).
  *
  * A local part that is a dot-atom (RFC 5322 section 3.2.3; RFC 5321 section 4.1.2 for SMTP) stays as it is. Anything
- * else becomes a quoted string. The local part ends at the last `@`; the domain is never quoted.
+ * else becomes a quoted string. A source route in front stays. The local part ends at the last `@`; the domain is never quoted.
  *
  * Pure. Addresses are strings with one character per byte, or decoded UTF-8: characters beyond ASCII count as 8-bit data.
  */
@@ -84,10 +84,22 @@ function quoteText(text: string, end: number, options: QuoteOptions, escapeNewli
 }
 
 function quoteLocal(address: string, table: Uint8Array, options: QuoteOptions, escapeNewline: boolean): string {
+  const start = routeEnd(address);
+  return start === 0
+    ? quoteMailbox(address, table, options, escapeNewline)
+    : address.slice(0, start) + quoteMailbox(address.slice(start), table, options, escapeNewline);
+}
+
+function quoteMailbox(address: string, table: Uint8Array, options: QuoteOptions, escapeNewline: boolean): string {
   const at = options.bareLocalpart ? -1 : address.lastIndexOf('@');
   const end = at < 0 ? address.length : at;
   if (isDotString(address, end, table, options)) return address;
   return quoteText(address, end, options, escapeNewline) + address.slice(end);
+}
+
+/** Where a source route (`@site,@site:`) in front of the localpart ends; 0 where there is none. */
+function routeEnd(address: string): number {
+  return address.startsWith('@') ? address.indexOf(':') + 1 : 0;
 }
 
 /**
@@ -106,9 +118,10 @@ export function quote821Local(address: string, options: QuoteOptions = {}): stri
 /** External form to internal form: quotes and backslashes of the local part go, up to the first `@` outside quotes. */
 export function unquote822Local(address: string): string {
   if (!address.includes('"') && !address.includes('\\')) return address;
-  let local = '';
+  const start = routeEnd(address);
+  let local = address.slice(0, start);
   let inQuotes = false;
-  for (let index = 0; index < address.length; index++) {
+  for (let index = start; index < address.length; index++) {
     const char = address.charAt(index);
     if (char === '@' && !inQuotes) return local + address.slice(index);
     if (char === '"') {

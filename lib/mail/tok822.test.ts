@@ -14,7 +14,7 @@ test('what people write in address headers is understood and written back in ord
     ['gr: a, b; c', 'gr: a, b;, c'],
     ['gr: a, b', '"gr:a", b'],
     ['a:b:c@d;', 'a:b: c@d;'],
-    ['undisclosed-recipients:;', 'undisclosed-recipients:;'],
+    ['undisclosed-recipients:;', 'undisclosed-recipients: ;'],
     ['foo:bar@baz', '"foo:bar"@baz'],
     ['\\"foo <a@b>', '"\\"foo" <a@b>'],
     ['a\\ b@c', '"a b"@c'],
@@ -88,4 +88,17 @@ test('no text makes the reader fail, lose words or invent any', () => {
       assert.equal(typeof externalize(tree, { newlines: true, firstLineOnly: true }), 'string');
     }),
   );
+});
+
+test('what a backslash or quotes hid is still a word when it is read again', () => {
+  const cases: [text: string, external: string][] = [
+    ['a\\@b <c@d>', '"a@b" <c@d>'],
+    ['a\\ b', '"a b"'],
+    ['a\\\nb', '"a b"'],
+    ['"a\tb"', '"a b"'],
+    ['x@[a\\]b]', 'x@[a]b]'],
+    ['a\\bc@d', 'abc@d'],
+    ['a\\!b <c>', '"a!b" <c>'],
+  ];
+  for (const [text, external] of cases) assert.equal(externalize(parse(text)), external, text);
 });

@@ -100,12 +100,16 @@ export function scan(text: string, limit: number = Number.POSITIVE_INFINITY): To
       position++;
     } else {
       const [word, end] = atom(text, position);
-      tokens.push({ type: 'atom', text: word });
+      // What a backslash hid would read back as something else.
+      tokens.push({ type: NEEDS_QUOTES.test(word) ? 'quoted-string' : 'atom', text: word });
       position = end;
     }
   }
   return tokens;
 }
+
+/** Blanks, controls and operators. */
+const NEEDS_QUOTES = /[\x00-\x20\x7f|"(),:;<>@[\].%!\\]/;
 
 function commentEnd(text: string, start: number): number {
   let depth = 0;
@@ -125,13 +129,18 @@ function delimited(text: string, start: number, close: string): [word: string, e
   let position = start;
   for (; position < text.length; position++) {
     const char = text.charAt(position);
-    if (char === close) return [word + text.slice(from, position), position + 1];
+    if (char === close) return [onOneLine(word + text.slice(from, position)), position + 1];
     if (char === '\\') {
       word += text.slice(from, position);
       from = ++position;
     }
   }
-  return [word + text.slice(from), text.length];
+  return [onOneLine(word + text.slice(from)), text.length];
+}
+
+/** Blanks of all kinds are spaces, so that no word spans lines. */
+function onOneLine(word: string): string {
+  return word.replace(/[\t\n\v\f\r]/g, ' ');
 }
 
 function atom(text: string, start: number): [word: string, end: number] {
@@ -147,7 +156,7 @@ function atom(text: string, start: number): [word: string, end: number] {
     }
   }
   const end = Math.min(position, text.length);
-  return [word + text.slice(from, end), end];
+  return [onOneLine(word + text.slice(from, end)), end];
 }
 
 /** Reads external text as a list of mailboxes and groups. */
@@ -159,26 +168,28 @@ export function parse(text: string, limit: number = Number.POSITIVE_INFINITY): T
 export function parseTokens(tokens: readonly Token[]): Token[] {
   // Built from right to left, turned around at the end.
   const reversed: Token[] = [];
-  let inPhrase = false;
+  let phrase: 'none' | 'mailbox' | 'group' = 'none';
   // A colon begins a group only where a semicolon ends one; elsewhere it is a character of an address.
   let inGroup = false;
   let position = tokens.length - 1;
   while (position >= 0) {
     const token = tokens[position]!;
-    if (isOperator(token, ',') || isOperator(token, ';')) {
-      inPhrase = false;
-      inGroup ||= token.text === ';';
+    inGroup ||= isOperator(token, ';');
+    if (isOperator(token, ',') || (phrase !== 'group' && endsMailboxPhrase(token, phrase, inGroup))) {
+      phrase = 'none';
+      reversed.push(token);
+      position--;
+    } else if (phrase === 'group') {
       reversed.push(token);
       position--;
     } else if (inGroup && isOperator(token, ':')) {
-      inGroup = false;
-      inPhrase = true;
+      phrase = 'group';
       reversed.push({ type: 'group', text: ':' });
       position--;
     } else if (isOperator(token, '>')) {
       position = routeAddress(tokens, position, reversed);
-      inPhrase = true;
-    } else if (inPhrase) {
+      phrase = 'mailbox';
+    } else if (phrase === 'mailbox') {
       reversed.push(token);
       position--;
     } else {
@@ -186,6 +197,11 @@ export function parseTokens(tokens: readonly Token[]): Token[] {
     }
   }
   return reversed.reverse();
+}
+
+/** The name of a mailbox begins behind a semicolon, or behind a colon that is not that of a group. */
+function endsMailboxPhrase(token: Token, phrase: 'none' | 'mailbox', inGroup: boolean): boolean {
+  return isOperator(token, ';') || (phrase === 'mailbox' && !inGroup && isOperator(token, ':'));
 }
 
 /** `<…>`: all that stands between is one address, source route included. Returns the position left of it. */
@@ -261,6 +277,7 @@ export function externalize(tokens: readonly Token[], options: ExternalizeOption
   for (const token of tokens) {
     if (options.firstLineOnly && entry.text.includes('\n')) break;
     if (isOperator(token, ',')) {
+      if (previous?.type === 'group') entry.text += ' ';
       done += entry.finish(options) + (options.newlines ? ',\n' : ', ');
       entry = new Entry();
       previous = undefined;
@@ -304,10 +321,7 @@ function externalText(token: Token): string {
     case 'quoted-string':
       return quotedString(token.text);
     case 'domain-literal':
-      return `[${token.text.replace(/[[\]\\]/g, '\\$&')}]`;
-    case 'atom':
-      // An atom that came with backslashes would read back as something else.
-      return /["\\(),:;<>@[\].]/.test(token.text) ? quotedString(token.text) : token.text;
+      return `[${token.text.replaceAll('\\', '\\\\')}]`;
     default:
       return token.text;
   }
@@ -320,10 +334,8 @@ function quotedString(text: string): string {
 /** Does a blank go between two tokens? */
 function needsSpace(previous: Token | undefined, token: Token): boolean {
   if (previous === undefined) return false;
-  if (isOperator(token, '<') || isOperator(previous, ',')) return true;
-  if (token.type === 'op' || token.type === 'group') return false;
-  if (previous.type === 'op') return token.type === 'comment' && previous.text === '>';
-  return true;
+  if (isOperator(token, '<') || isOperator(previous, ',') || previous.type === 'group') return true;
+  return token.type !== 'op' && token.type !== 'group' && previous.type !== 'op';
 }
 
 /** The mailboxes in a text, in internal form. Groups give their members, `<>` gives the empty string. */

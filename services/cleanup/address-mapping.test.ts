@@ -150,8 +150,8 @@ test('copies go to each watching address once', async () => {
 test('a header is written anew only where an address in it changed', async () => {
   const options = { tokenLimit: 100 };
   const map = (address: string): string => (address === 'a' ? 'a b@x.y' : address);
-  assert.equal(await mapHeaderAddresses('Name <q@z.z>,  c@z.z', map, options), undefined);
-  assert.equal(await mapHeaderAddresses('Name <a>, (x) c@z.z', map, options), 'Name <"a b"@x.y>,\n\tc@z.z (x)');
+  assert.equal(await mapHeaderAddresses('To', 'Name <q@z.z>,  c@z.z', map, options), undefined);
+  assert.equal(await mapHeaderAddresses('To', 'Name <a>, (x) c@z.z', map, options), 'To: Name <"a b"@x.y>, c@z.z (x)');
 });
 
 test('main.cf names the tables, their classes and their limits', async () => {
@@ -178,4 +178,27 @@ sender_bcc_maps=inline:{a@x.y=seen@x.y}
   assert.equal(await masqueradeClass(masquerading, 'envelope_recipient', 'u@h.x.y'), 'u@h.x.y');
   await using bcc = await openAutomaticBcc(configuration, tables, lookup);
   assert.deepEqual(await automaticBcc(bcc, 'a@x.y', ['z@z.z']), ['all@x.y', 'seen@x.y']);
+});
+
+test('a rewritten header is folded between addresses as they fit', async () => {
+  const complete = (external: string): string => (external.includes('@') ? external : `${external}@example.net`);
+  const same = (address: string): string => address;
+  const users = (count: number): string => Array.from({ length: count }, (_, index) => `user${index}`).join(',');
+  const cases: [text: string, rewritten: string | undefined][] = [
+    ['a@b,\n  c@d', undefined],
+    ['a, b', 'To: a@example.net, b@example.net'],
+    [users(4), 'To: user0@example.net, user1@example.net, user2@example.net,\n\tuser3@example.net'],
+    [
+      'long, folded@example, another@example\n\t(comment\n folded) <third@example>',
+      'To: long@example.net, folded@example, another@example (comment\n folded) <third@example>',
+    ],
+    ['group: ;, a', 'To: group: ;, a@example.net'],
+    ['n: <c@d> (x), a', 'To: n@example.net: <c@d>(x), a@example.net'],
+    ['g: b, c; h: d;, a', 'To: g: b@example.net, c;h: d@example.net;, a@example.net'],
+    ['<b c@d>, a', 'To: <bc@d>, a@example.net'],
+    ['\\', undefined],
+  ];
+  for (const [text, rewritten] of cases) {
+    assert.equal(await mapHeaderAddresses('To', text, same, { tokenLimit: 500, complete }), rewritten, text);
+  }
 });

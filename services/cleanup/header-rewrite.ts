@@ -5,10 +5,13 @@
  * Rejects with TableError, or what trivial-rewrite says, where something fails for now. Nearly all mail has nothing to be
  * rewritten, which is known at once.
  */
+import { isComplete } from '../../lib/mail/complete-address.ts';
 import { addressHeaderKind, mapHeaderAddresses } from '../../lib/mail/header-addresses.ts';
 import { type HeaderBlock, type HeaderSpan, headerValue } from '../../lib/mail/headers.ts';
+import { quote822Local } from '../../lib/mail/quote822.ts';
 import { decodeBytes, encodeBytes } from '../../lib/util/byte-text.ts';
 import type { MaybePromise } from '../../lib/util/maybe-promise.ts';
+
 import type { AddressMapping } from './mapping.ts';
 
 export interface HeaderRewriteOptions {
@@ -27,34 +30,15 @@ export interface HeaderRewriteOptions {
  * completed there. Text with comments, groups, quotes or routes is looked at properly.
  */
 export function isPlainlyComplete(text: string): boolean {
-  for (let from = 0; from < text.length; ) {
-    let to = text.indexOf(',', from);
-    if (to < 0) to = text.length;
-    const at = text.indexOf('@', from);
-    if (at < 0 || at >= to || at === from || text.indexOf('.', at + 2) < 0 || text.indexOf('.', at + 2) >= to)
-      return false;
-    for (let index = from; index < to; index++) {
-      const code = text.charCodeAt(index);
-      // "!", quotes, "%", parentheses, ":", ";", brackets, a second "@", a backslash, and what is not ASCII.
-      if (
-        code === 0x21 ||
-        code === 0x22 ||
-        code === 0x25 ||
-        code === 0x28 ||
-        code === 0x29 ||
-        code === 0x3a ||
-        code === 0x3b
-      )
-        return false;
-      if (code === 0x5b || code === 0x5c || code === 0x5d || code >= 0x7f || (code === 0x40 && index !== at))
-        return false;
-    }
-    const last = text.slice(at, to).trimEnd();
-    if (last.endsWith('.') || last.endsWith('.>')) return false;
-    from = to + 1;
+  for (const entry of text.split(',')) {
+    const match = PLAIN_ENTRY.exec(entry);
+    if (match === null || !isComplete(match[1] ?? match[2]!)) return false;
   }
   return true;
 }
+
+/** An address by itself, or in angle brackets behind a name without special characters. */
+const PLAIN_ENTRY = /^\s*(?:[^!"%(),:;<>@[\\\]\x7f-\uffff]*<([^<>\s]+)>|([^<>\s]+))\s*$/;
 
 const NONE: ReadonlyMap<number, Buffer> = new Map();
 
@@ -88,23 +72,46 @@ export function rewriteHeaders(
   return found.length === 0 ? NONE : rewrite(content, found, options);
 }
 
+/** The text of the From: header for an envelope sender: its own address as it is kept, rewritten as headers are. */
+export async function senderText(sender: string, options: HeaderRewriteOptions): Promise<string> {
+  const kept = await options.mapping.one('envelope_sender', 'local', sender, options.mapped);
+  const text = kept === '' ? 'MAILER-DAEMON' : quote822Local(kept);
+  if (options.context === 'none') return text;
+  const header = await rewriteOne('', text, 'header_sender', options);
+  return header === undefined ? text : header.slice(NO_NAME.length);
+}
+
+/** What stands in front of the text of a header without a name. */
+const NO_NAME = ': ';
+
 async function rewrite(
   content: Buffer,
   found: readonly AddressHeader[],
   options: HeaderRewriteOptions,
 ): Promise<Map<number, Buffer>> {
-  const { mapping, context, mapped, tokenLimit, warn } = options;
   const replaced = new Map<number, Buffer>();
   for (const { header, addressClass } of found) {
     const text = decodeBytes(content.subarray(header.valueStart, header.end));
-    const rule = context === 'remote' ? 'remote' : 'local';
-    const rewritten = await mapHeaderAddresses(text, (address) => mapping.one(addressClass, rule, address, mapped), {
-      tokenLimit,
-      warn,
-    });
-    if (rewritten === undefined) continue;
     const name = content.toString('latin1', header.start, header.nameEnd);
-    replaced.set(header.start, encodeBytes(`${name}: ${rewritten}`));
+    const rewritten = await rewriteOne(name, text, addressClass, options);
+    if (rewritten !== undefined) replaced.set(header.start, encodeBytes(rewritten));
   }
   return replaced;
+}
+
+/** The whole header; undefined where no address in it changes. */
+function rewriteOne(
+  name: string,
+  text: string,
+  addressClass: AddressHeader['addressClass'],
+  options: HeaderRewriteOptions,
+): Promise<string | undefined> {
+  const { mapping, context, mapped, tokenLimit, warn } = options;
+  const rule = context === 'remote' ? 'remote' : 'local';
+  const map = (address: string) => (mapped ? mapping.mapped(addressClass, address) : address);
+  return mapHeaderAddresses(name, text, map, {
+    tokenLimit,
+    warn,
+    ...(context === 'none' ? {} : { complete: (external) => mapping.completeExternal(rule, external) }),
+  });
 }

@@ -7,12 +7,18 @@
  */
 import type { Client, Envelope } from '../../lib/clients/protocols.ts';
 import { mailDate } from '../../lib/mail/date.ts';
-import { type HeaderBlock, headerValue } from '../../lib/mail/headers.ts';
-import { quote822Local } from '../../lib/mail/quote822.ts';
+import { type HeaderBlock, type HeaderSpan, headerValue } from '../../lib/mail/headers.ts';
 import { protocolName, receivedHeader } from '../../lib/mail/received.ts';
 import type { CleanupSettings } from './settings.ts';
 
 const LF = 10;
+const COLON = 58;
+const TAB = 9;
+const SPACE = 32;
+const GREATER = 62;
+const UPPER_F = 70;
+const NOTHING = Buffer.alloc(0);
+const EMPTY_LINE = Buffer.from('\n');
 const DESTINATIONS: ReadonlySet<string> = new Set([
   'to',
   'cc',
@@ -22,6 +28,17 @@ const DESTINATIONS: ReadonlySet<string> = new Set([
   'resent-bcc',
   'apparently-to',
 ]);
+/** With one of these the message is sent on: what is missing is added under a Resent- name. */
+const RESENT: ReadonlySet<string> = new Set([
+  'resent-bcc',
+  'resent-cc',
+  'resent-date',
+  'resent-from',
+  'resent-message-id',
+  'resent-reply-to',
+  'resent-sender',
+  'resent-to',
+]);
 /** Octets of a Message-ID that the log shows. */
 const MESSAGE_ID_LIMIT = 998;
 
@@ -30,7 +47,8 @@ export interface ShapedHeaders {
   readonly pieces: readonly Buffer[];
   /** Where the body begins in the bytes that were scanned. */
   readonly bodyStart: number;
-  readonly messageId: string;
+  readonly messageId: string | undefined;
+  readonly resentMessageId: string | undefined;
   readonly hops: number;
 }
 
@@ -64,23 +82,40 @@ function receivedFor(envelope: Envelope, settings: CleanupSettings): string {
 }
 
 /** The headers that RFC 5322 wants and that the message lacks. */
-function missingHeaders(names: ReadonlySet<string>, envelope: Envelope, settings: CleanupSettings): string[] {
+function missingHeaders(
+  names: ReadonlySet<string>,
+  resent: '' | 'Resent-',
+  from: string,
+  envelope: Envelope,
+  settings: CleanupSettings,
+): string[] {
   const added: string[] = [];
-  const resent = [...names].some((name) => name.startsWith('resent-')) ? 'Resent-' : '';
   const lacks = (name: string): boolean => !names.has(`${resent}${name}`.toLowerCase());
   if (lacks('Message-Id')) {
     const stamp = new Date(envelope.arrivalTime / 1000).toISOString().replace(/\D/g, '').slice(0, 14);
     added.push(`${resent}Message-Id: <${stamp}.${envelope.queueId}@${settings.myhostname}>`);
   }
   if (lacks('Date')) added.push(`${resent}Date: ${mailDate(envelope.arrivalTime / 1000)}`);
-  if (lacks('From')) {
-    const from = envelope.sender === '' ? `MAILER-DAEMON@${settings.myorigin}` : quote822Local(envelope.sender);
-    added.push(`${resent}From: ${from}`);
-  }
+  if (lacks('From')) added.push(`${resent}From: ${from}`);
   if (settings.undisclosedRecipientsHeader !== '' && ![...names].some((name) => DESTINATIONS.has(name))) {
     added.push(settings.undisclosedRecipientsHeader);
   }
   return added;
+}
+
+/** What a mailbox file has in front of a message. */
+const MAILBOX_LINE = /^>*From /;
+const MAILBOX_LINE_LIMIT = 1024;
+
+/**
+ * What goes between our own header and the content: a line of a mailbox file becomes a header, and content that begins
+ * with a blank has no headers at all, for else it would continue ours.
+ */
+export function introduction(content: Buffer): Buffer {
+  if (content[0] === SPACE || content[0] === TAB) return EMPTY_LINE;
+  const first = content[0] === GREATER || content[0] === UPPER_F;
+  if (!first || !MAILBOX_LINE.test(content.toString('latin1', 0, MAILBOX_LINE_LIMIT))) return NOTHING;
+  return Buffer.from('X-Mailbox-Line: ');
 }
 
 /** What stands in front of everything. */
@@ -88,51 +123,78 @@ export function receivedLine(envelope: Envelope, settings: CleanupSettings): Buf
   return Buffer.from(`${receivedFor(envelope, settings)}\n`, 'utf8');
 }
 
+function isMissingAdded(envelope: Envelope, settings: CleanupSettings): boolean {
+  return envelope.rewriteContext === 'local' || settings.rewritesRemoteHeaders || settings.alwaysAddMissingHeaders;
+}
+
+/** Whether a sender is to be added. */
+export function lacksFrom(block: HeaderBlock, envelope: Envelope, settings: CleanupSettings): boolean {
+  if (!isMissingAdded(envelope, settings)) return false;
+  const name = block.headers.some((header) => RESENT.has(header.name)) ? 'resent-from' : 'from';
+  return settings.dropHeaders.has(name) || !block.headers.some((header) => header.name === name);
+}
+
+/** The text of a Message-ID, as the log shows it. */
+function idText(content: Buffer, header: HeaderSpan): string {
+  return headerValue(content, header).trim().slice(0, MESSAGE_ID_LIMIT);
+}
+
 /**
  * Shapes the header block at the head of `content`, which ends somewhere in the body or is the whole message. `replaced`:
- * whole headers that stand for others, by the position of those.
+ * whole headers that stand for others, by the position of those. `from`: the text of From:, where that is to be added.
  */
 export function shapeHeaders(
   content: Buffer,
   block: HeaderBlock,
   replaced: ReadonlyMap<number, Buffer>,
+  from: string,
   envelope: Envelope,
   settings: CleanupSettings,
 ): ShapedHeaders {
   const pieces: Buffer[] = [];
   const names = new Set<string>();
-  let messageId = '';
+  let resent: '' | 'Resent-' = '';
+  let messageId: string | undefined;
+  let resentMessageId: string | undefined;
   let hops = 0;
-  // [from, position): bytes that stay, in one piece.
-  let from = 0;
+  // [kept, position): bytes that stay, in one piece.
+  let kept = 0;
   const leaveOut = (start: number, end: number): void => {
-    if (start > from) pieces.push(content.subarray(from, start));
-    from = end;
+    if (start > kept) pieces.push(content.subarray(kept, start));
+    kept = end;
   };
   for (const header of block.headers) {
     if (header.name === 'received') hops++;
-    if (header.name === 'message-id' && messageId === '')
-      messageId = headerValue(content, header).trim().slice(0, MESSAGE_ID_LIMIT);
+    if (header.name === 'message-id') messageId ??= idText(content, header);
+    if (RESENT.has(header.name)) {
+      resent = 'Resent-';
+      if (header.name === 'resent-message-id') resentMessageId ??= idText(content, header);
+    }
     if (settings.dropHeaders.has(header.name)) {
       leaveOut(header.start, content.indexOf(LF, header.end) + 1 || content.length);
       continue;
     }
     names.add(header.name);
     const other = replaced.get(header.start);
-    if (other === undefined) continue;
-    leaveOut(header.start, header.end);
-    pieces.push(other);
+    if (other !== undefined) {
+      leaveOut(header.start, header.end);
+      pieces.push(other);
+    } else if (content[header.nameEnd] !== COLON) {
+      // The blanks between a name and its colon.
+      leaveOut(header.nameEnd, header.valueStart - 1);
+    }
   }
   const headersEnd = block.terminated ? content.lastIndexOf(LF, block.bodyStart - 1) : block.bodyStart;
-  if (headersEnd > from) pieces.push(content.subarray(from, headersEnd));
+  if (headersEnd > kept) pieces.push(content.subarray(kept, headersEnd));
 
-  const added =
-    envelope.rewriteContext === 'local' || settings.alwaysAddMissingHeaders
-      ? missingHeaders(names, envelope, settings)
-      : [];
-  if (messageId === '') messageId = /^(?:Resent-)?Message-Id: (.*)$/.exec(added[0] ?? '')?.[1] ?? '';
+  const added = isMissingAdded(envelope, settings) ? missingHeaders(names, resent, from, envelope, settings) : [];
+  const addedId = /^(Resent-)?Message-Id: (.*)$/.exec(added[0] ?? '');
+  if (addedId !== null && addedId[1] === undefined) messageId = addedId[2]!;
+  if (addedId !== null && addedId[1] !== undefined) resentMessageId = addedId[2]!;
   const tail = pieces.at(-1);
   const open = tail !== undefined && tail[tail.length - 1] !== LF ? '\n' : '';
-  pieces.push(Buffer.from(`${open}${added.map((line) => `${line}\n`).join('')}\n`, 'utf8'));
-  return { pieces, bodyStart: block.bodyStart, messageId, hops };
+  // A message that ends within its headers has no empty line behind them either.
+  const separator = block.terminated || block.bodyStart < content.length ? '\n' : '';
+  pieces.push(Buffer.from(`${open}${added.map((line) => `${line}\n`).join('')}${separator}`, 'utf8'));
+  return { pieces, bodyStart: block.bodyStart, messageId, resentMessageId, hops };
 }

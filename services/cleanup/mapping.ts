@@ -57,7 +57,9 @@ export class AddressMapping implements AsyncDisposable {
     rewrite: TrivialRewrite,
   ): Promise<AddressMapping> {
     const complete = async (address: string): Promise<string> =>
-      isComplete(address) ? address : ((await rewrite.rewrite([{ rule: 'local', address }]))[0] ?? address);
+      isComplete(address)
+        ? address
+        : ((await rewrite.rewrite([{ rule: 'local', address, external: false }]))[0] ?? address);
     const localDomains = await LocalDomains.open(
       { mydestination: configuration.text('mydestination'), ownAddresses: await ownAddresses(configuration) },
       tables,
@@ -89,9 +91,22 @@ export class AddressMapping implements AsyncDisposable {
   /** One address, completed by `rule` and mapped. The empty address stays empty. */
   async one(addressClass: AddressClass, rule: 'local' | 'remote', address: string, mapped: boolean): Promise<string> {
     if (address === '') return address;
-    const complete = isComplete(address) ? address : ((await this.#rewrite.rewrite([{ rule, address }]))[0] ?? address);
-    if (!mapped || !this.maps(addressClass)) return complete;
-    return masqueradeClass(this.#masquerade, addressClass, await mapCanonical(this.#canonical, addressClass, complete));
+    const complete = isComplete(address)
+      ? address
+      : ((await this.#rewrite.rewrite([{ rule, address, external: false }]))[0] ?? address);
+    return mapped ? this.mapped(addressClass, complete) : complete;
+  }
+
+  /** An address of a header, as it stands there, in standard form. */
+  async completeExternal(rule: 'local' | 'remote', address: string): Promise<string> {
+    if (isComplete(address)) return address;
+    return (await this.#rewrite.rewrite([{ rule, address, external: true }]))[0] ?? address;
+  }
+
+  /** A complete address after canonical tables and masquerading. */
+  async mapped(addressClass: AddressClass, address: string): Promise<string> {
+    if (address === '' || !this.maps(addressClass)) return address;
+    return masqueradeClass(this.#masquerade, addressClass, await mapCanonical(this.#canonical, addressClass, address));
   }
 
   /** The envelope; where `mapped` is false its addresses are only completed. */

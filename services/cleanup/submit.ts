@@ -19,8 +19,8 @@ import { after, type MaybePromise } from '../../lib/util/maybe-promise.ts';
 import { type Committer, chunkFailure, reply } from './commit.ts';
 import { extractRecipients } from './extract.ts';
 import type { ContentInspection, InspectionContext } from './header-body-checks.ts';
-import { rewriteHeaders } from './header-rewrite.ts';
-import { receivedLine, type ShapedHeaders, shapeHeaders } from './headers.ts';
+import { type HeaderRewriteOptions, rewriteHeaders, senderText } from './header-rewrite.ts';
+import { introduction, lacksFrom, receivedLine, type ShapedHeaders, shapeHeaders } from './headers.ts';
 import { applyVerdict, inspect, verdictReply } from './inspection.ts';
 import type { AddressMapping } from './mapping.ts';
 import { withoutDuplicates } from './recipients.ts';
@@ -41,8 +41,6 @@ export interface SubmitContext {
 const HEAD_LIMIT = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
 const NO_ROOM = 'not enough free space in the mail queue';
-const SPACE = 32;
-const TAB = 9;
 
 /** An envelope on its way, or the answer that ends the submission. */
 type Step<T> = { readonly refused: SubmitReply } | ({ readonly refused?: undefined } & T);
@@ -70,22 +68,31 @@ function shape(
         recipients: [...envelope.recipients, ...extractRecipients(head, block, settings.headerAddressTokenLimit)],
       }
     : envelope;
-  const rewritten = rewriteHeaders(head, block, {
+  const rewriting: HeaderRewriteOptions = {
     mapping,
     context: envelope.rewriteContext === 'local' ? 'local' : settings.rewritesRemoteHeaders ? 'remote' : 'none',
     tokenLimit: settings.headerAddressTokenLimit,
     mapped: options.mapAddresses,
     warn: (text) => log.warning(`${envelope.queueId}: ${text}`),
-  });
-  return after(rewritten, (replaced) => {
-    const shaped = shapeHeaders(head, block, replaced, found, settings);
-    // The header that we put in front ourselves is no hop yet.
-    if (shaped.hops - ownHeaders > settings.hopcountLimit) {
-      return { refused: reply(SubmitStatus.TOO_MANY_HOPS, envelope.queueId, 'too many hops', '5.4.0') };
-    }
-    log.info(`${envelope.queueId}: message-id=${shaped.messageId}`);
-    return { shaped, envelope: found };
-  });
+  };
+  const rewritten = rewriteHeaders(head, block, rewriting);
+  const sender = lacksFrom(block, envelope, settings) ? senderText(envelope.sender, rewriting) : '';
+  return after(sender, (from) =>
+    after(rewritten, (replaced) => {
+      const shaped = shapeHeaders(head, block, replaced, from, found, settings);
+      // The header that we put in front ourselves counts, wherever it stands.
+      const ours = options.prependReceived ? 1 : 0;
+      if (shaped.hops - ownHeaders + ours >= settings.hopcountLimit) {
+        log.warning(`${envelope.queueId}: message rejected: hopcount exceeded`);
+        return { refused: reply(SubmitStatus.TOO_MANY_HOPS, envelope.queueId, 'too many hops', '5.4.0') };
+      }
+      if (shaped.resentMessageId !== undefined) {
+        log.info(`${envelope.queueId}: resent-message-id=${shaped.resentMessageId}`);
+      }
+      log.info(`${envelope.queueId}: message-id=${shaped.messageId ?? '<>'}`);
+      return { shaped, envelope: found };
+    }),
+  );
 }
 
 /** The envelope that is kept: addresses mapped, duplicates gone. */
@@ -105,18 +112,17 @@ function settle(
   });
 }
 
-/**
- * Whether our Received: can stay a piece of its own in front of the content: not where a first line would be taken for its
- * continuation, or where message_drop_headers takes it away again.
- */
-function standsApart(content: Buffer, settings: CleanupSettings): boolean {
-  return content[0] !== SPACE && content[0] !== TAB && !settings.dropHeaders.has('received');
+/** Content that a client sent, with what keeps it apart from the header that we put in front. */
+function introduced({ content, options }: SubmitRequest): Buffer {
+  const front = options!.prependReceived ? introduction(content) : NOTHING;
+  return front.length === 0 ? content : Buffer.concat([front, content]);
 }
 
 export function submit(context: SubmitContext, request: SubmitRequest): MaybePromise<SubmitReply> {
   return after(context.space.hasRoom(), (hasRoom) => {
     const { settings, inspection } = context;
-    const content = settings.replaceStrayCarriages ? replaceCarriages(request.content) : request.content;
+    const sent = introduced(request);
+    const content = settings.replaceStrayCarriages ? replaceCarriages(sent) : sent;
     const envelope = request.envelope!;
     const options = request.options!;
     if (!hasRoom) return reply(SubmitStatus.NO_SPACE, envelope.queueId, NO_ROOM);
@@ -129,7 +135,8 @@ export function submit(context: SubmitContext, request: SubmitRequest): MaybePro
     if (options.filterContent && inspection.isNeeded(content)) {
       return submitInspected(context, request, Buffer.concat([received, content]));
     }
-    return received.length === 0 || standsApart(content, settings)
+    // Our own header is a piece by itself, unless message_drop_headers takes it away again.
+    return received.length === 0 || !settings.dropHeaders.has('received')
       ? keep(context, request, envelope, content, received)
       : keep(context, request, envelope, Buffer.concat([received, content]), NOTHING);
   });
@@ -160,7 +167,7 @@ function keep(
     const { shaped, envelope } = step;
     const pieces = [front, ...shaped.pieces, content.subarray(shaped.bodyStart)];
     const contentSize = contentLength(pieces);
-    const about = { messageId: shaped.messageId, contentSize, contentReference: undefined };
+    const about = { messageId: shaped.messageId ?? '', contentSize, contentReference: undefined };
     return after(settle(context, envelope, options, about), (settled) =>
       isRefused(settled) ? settled.refused : context.committer.commit(settled.envelope, pieces, request.activeClients),
     );
@@ -210,8 +217,13 @@ export async function submitLarge(
   if (!(await space.hasRoom())) return reply(SubmitStatus.NO_SPACE, queueId, NO_ROOM);
   const received = options.prependReceived ? receivedLine(envelope, settings) : NOTHING;
   async function* whole(): AsyncGenerator<Buffer> {
+    let introduce = options.prependReceived;
     if (received.length > 0) yield received;
-    yield* settings.replaceStrayCarriages ? replaceCarriagesIn(content) : content;
+    for await (const piece of settings.replaceStrayCarriages ? replaceCarriagesIn(content) : content) {
+      if (introduce) yield introduction(piece);
+      introduce = false;
+      yield piece;
+    }
   }
   let size = -received.length;
   const inspecting = options.filterContent && inspection.hasChecks ? inspect(inspection, envelope, log) : undefined;
@@ -230,7 +242,7 @@ export async function submitLarge(
     if (ended !== undefined) return ended;
     const judged = inspecting === undefined ? step.envelope : applyVerdict(step.envelope, inspecting.verdict);
     const contentReference = await writer.finish();
-    const about = { messageId: step.shaped.messageId, contentSize: contentReference.size, contentReference };
+    const about = { messageId: step.shaped.messageId ?? '', contentSize: contentReference.size, contentReference };
     const settled = await settle(context, judged, options, about);
     if (isRefused(settled)) return settled.refused;
     return await committer.commit(settled.envelope, [], request.activeClients);

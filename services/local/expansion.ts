@@ -161,7 +161,9 @@ class Expansion {
     if (found === undefined) return { sender: above.sender, owned: above.owned && !settings.resetOwnerAlias };
     const [first] = settings.expandOwnerAlias ? parseDestinations(found.value) : [];
     const address = first?.kind === 'address' ? first.address : ownerName;
-    const [rewritten = address] = await this.#parts.rewrite().rewrite([{ rule: 'local', address }], signal);
+    const [rewritten = address] = await this.#parts
+      .rewrite()
+      .rewrite([{ rule: 'local', address, external: false }], signal);
     return { sender: rewritten, owned: true };
   }
 
@@ -281,7 +283,7 @@ class Expansion {
   ): Promise<void> {
     const { settings, signal } = this.#parts;
     const complete = await this.#parts.rewrite().rewrite(
-      addresses.map((address) => ({ rule: 'local', address: withExtension(address, extension) })),
+      addresses.map((address) => ({ rule: 'local', address: withExtension(address, extension), external: false })),
       signal,
     );
     const single = complete.length === 1 && situation.origin !== 'include' && !situation.owned;

@@ -63,7 +63,9 @@ export async function openGeneric(
       propagateExtension: configuration.list('propagate_unmatched_extensions').includes('generic'),
       isLocalDomain: localSite(configuration.text('myorigin'), localDomains),
       canonicalize: async (address) =>
-        isComplete(address) ? address : ((await client.rewrite([{ rule: 'local', address }]))[0] ?? address),
+        isComplete(address)
+          ? address
+          : ((await client.rewrite([{ rule: 'local', address, external: false }]))[0] ?? address),
     },
     tokenLimit: configuration.integer('header_address_token_limit'),
     warn: (text) => tables.warn(text),
@@ -89,13 +91,14 @@ export async function mapHeaders(context: GenericContext, content: Buffer): Prom
   for (const header of scanHeaders(content, HEADER_LIMIT).headers) {
     if (addressHeaderKind(header.name) === undefined) continue;
     const text = decodeBytes(content.subarray(header.valueStart, header.end));
-    const mapped = await mapHeaderAddresses(text, async (address) => (await mapGeneric(context, address)) ?? address, {
+    const name = content.toString('latin1', header.start, header.nameEnd);
+    const map = async (address: string): Promise<string> => (await mapGeneric(context, address)) ?? address;
+    const mapped = await mapHeaderAddresses(name, text, map, {
       tokenLimit: context.tokenLimit,
       warn: (problem) => context.warn(problem),
     });
     if (mapped === undefined) continue;
-    const name = content.toString('latin1', header.start, header.nameEnd);
-    parts.push(content.subarray(from, header.start), encodeBytes(`${name}: ${mapped}`));
+    parts.push(content.subarray(from, header.start), encodeBytes(mapped));
     from = header.end;
   }
   if (parts.length === 0) return content;

@@ -44,7 +44,7 @@ export class ResolveCache {
   async #ask(address: string, sender: string, rule: string, key: string): Promise<ResolveReply> {
     try {
       // An address without anything to complete is its own full form.
-      const [full] = await this.#rewrite.rewrite([{ rule, address }]);
+      const [full] = await this.#rewrite.rewrite([{ rule, address, external: false }]);
       const [reply] = await this.#rewrite.resolve([{ kind: 'resolve', sender, address: full ?? address }]);
       if (reply === undefined) throw new Error('no reply');
       this.#keep(key, reply);

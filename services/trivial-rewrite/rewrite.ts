@@ -7,7 +7,15 @@
  */
 import { isComplete } from '../../lib/mail/complete-address.ts';
 import { quote822Local } from '../../lib/mail/quote822.ts';
-import { internalize, isOperator, operator, scan, type Token } from '../../lib/mail/tok822.ts';
+import {
+  addressToken,
+  externalize,
+  internalize,
+  isOperator,
+  operator,
+  scan,
+  type Token,
+} from '../../lib/mail/tok822.ts';
 
 /** What a rewriting context appends; undefined where nothing is. */
 export interface RewriteContext {
@@ -25,9 +33,15 @@ export function rewriteAddress(context: RewriteContext, address: string): string
   return internalize(rewriteTokens(context, scan(quote822Local(address))));
 }
 
+/** Rewrites an address in the form of message headers, where a route can be told from a quoted localpart. */
+export function rewriteExternal(context: RewriteContext, address: string): string {
+  if (isComplete(address)) return address;
+  return externalize([addressToken(rewriteTokens(context, scan(address)))]);
+}
+
 /** Rewrites the tokens of one address, as `scan` finds them in its external form. */
 export function rewriteTokens(context: RewriteContext, address: readonly Token[]): readonly Token[] {
-  if (address.length === 0) return address;
+  if (address.length === 0 || isEmptyAddress(address)) return address;
   // A lone @ is one of many ways to write the empty address.
   if (address.length === 1 && isOperator(address[0], '@')) return [];
   let tokens = stripSourceRoute(address);
@@ -44,6 +58,11 @@ export function rewriteTokens(context: RewriteContext, address: readonly Token[]
 /** Place of the @ in front of the domain, -1 where there is none. */
 export function domainSeparator(tokens: readonly Token[]): number {
   return tokens.findLastIndex((token) => isOperator(token, '@'));
+}
+
+/** `""` and nothing else. */
+function isEmptyAddress(tokens: readonly Token[]): boolean {
+  return tokens.length === 1 && tokens[0]!.type === 'quoted-string' && tokens[0]!.text === '';
 }
 
 function hasDomain(tokens: readonly Token[]): boolean {

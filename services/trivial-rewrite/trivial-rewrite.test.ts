@@ -177,9 +177,32 @@ test('addresses are completed with the domains of their context', async () => {
     ['local', '', ''],
     ['local', '@', '@'],
   ];
-  const requests = cases.map(([rule, address]) => ({ rule, address }));
+  const requests = cases.map(([rule, address]) => ({ rule, address, external: false }));
   assert.deepEqual(
     await service.rewrite(requests),
     cases.map(([, , rewritten]) => rewritten),
+  );
+});
+
+test('an address in the form of headers shows what is a route and what is a quoted localpart', async () => {
+  await using context = await open('myorigin=example.com\nappend_dot_mydomain=no\n', []);
+  const service = createTrivialRewrite(context);
+  const cases: [address: string, rewritten: string][] = [
+    ['@route1,@route2:user@host', 'user@host'],
+    ['"@route1:user"@host', '@route1:user@host'],
+    ['"simple"@host', 'simple@host'],
+    ['"two words"', '"two words"@example.com'],
+    ['user!site@host', 'user!site@host'],
+    ['site!user', 'user@site'],
+    ['"site!user"', 'site!user@example.com'],
+    ['a,b@host', '"a, b"@host'],
+    ['@route:', '@route:""'],
+    ['""', '""'],
+    ['@', '""'],
+  ];
+  const requests = cases.map(([address]) => ({ rule: 'local', address, external: true }));
+  assert.deepEqual(
+    await service.rewrite(requests),
+    cases.map(([, rewritten]) => rewritten),
   );
 });

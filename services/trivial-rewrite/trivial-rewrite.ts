@@ -9,7 +9,7 @@ import { isComplete } from '../../lib/mail/complete-address.ts';
 import { ResolveFlag } from '../../lib/mail/resolve-flag.ts';
 import type { RouteTables, TrivialRewriteContext } from './context.ts';
 import { resolveAddress } from './resolve.ts';
-import { rewriteAddress } from './rewrite.ts';
+import { rewriteAddress, rewriteExternal } from './rewrite.ts';
 
 /** Domains whose route is kept, for each kind of request; the oldest go first. */
 const ROUTES = 10_000;
@@ -49,9 +49,9 @@ export function createTrivialRewrite(context: TrivialRewriteContext): TrivialRew
   return {
     rewrite(requests: RewriteRequest[]): Promise<string[]> {
       return Promise.resolve(
-        requests.map(({ rule, address }) => {
+        requests.map(({ rule, address, external }) => {
           const rewriting = rule === 'remote' ? context.settings.remote : context.settings.local;
-          return rewriteAddress(rewriting, address);
+          return external ? rewriteExternal(rewriting, address) : rewriteAddress(rewriting, address);
         }),
       );
     },

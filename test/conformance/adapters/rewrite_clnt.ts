@@ -1,7 +1,6 @@
 /** rewrite_clnt: lines `RULE ADDRESS`, with addresses in external form, rewritten by the case's main.cf. */
 import { Configuration } from '../../../lib/config/settings.ts';
-import { addressToken, externalize, scan } from '../../../lib/mail/tok822.ts';
-import { rewriteTokens } from '../../../services/trivial-rewrite/rewrite.ts';
+import { rewriteExternal } from '../../../services/trivial-rewrite/rewrite.ts';
 import { readSettings } from '../../../services/trivial-rewrite/settings.ts';
 import { inputLines, printLines } from '../support/tables.ts';
 
@@ -13,6 +12,6 @@ for (const line of inputLines()) {
   const [rule = ''] = line.split(' ', 1);
   const address = line.slice(rule.length + 1);
   const context = rule === 'remote' ? settings.remote : settings.local;
-  const rewritten = externalize([addressToken(rewriteTokens(context, scan(address)))]);
+  const rewritten = rewriteExternal(context, address);
   printLines(`rule       ${rule}`, `address    ${address}`, `result     ${rewritten}`, '');
 }

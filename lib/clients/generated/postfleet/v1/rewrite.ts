@@ -20,6 +20,8 @@ export interface RewriteRequest {
   /** "local" or "remote" */
   rule: string;
   address: string;
+  /** The address is in the form of message headers, quotes included, and so is the reply. */
+  external: boolean;
 }
 
 export interface RewriteReplies {
@@ -105,7 +107,7 @@ export const RewriteRequests: MessageFns<RewriteRequests> = {
 };
 
 function createBaseRewriteRequest(): RewriteRequest {
-  return { rule: "", address: "" };
+  return { rule: "", address: "", external: false };
 }
 
 export const RewriteRequest: MessageFns<RewriteRequest> = {
@@ -115,6 +117,9 @@ export const RewriteRequest: MessageFns<RewriteRequest> = {
     }
     if (message.address !== "") {
       writer.uint32(18).string(message.address);
+    }
+    if (message.external !== false) {
+      writer.uint32(24).bool(message.external);
     }
     return writer;
   },
@@ -148,6 +153,14 @@ export const RewriteRequest: MessageFns<RewriteRequest> = {
             message.address = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.external = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -167,6 +180,7 @@ export const RewriteRequest: MessageFns<RewriteRequest> = {
     const message = createBaseRewriteRequest();
     message.rule = object.rule ?? "";
     message.address = object.address ?? "";
+    message.external = object.external ?? false;
     return message;
   },
 };
