@@ -73,12 +73,31 @@ test('a refusal carries its status, and ends the inspection', async () => {
   const spoken = await inspect(MESSAGE, { body: table({ first: 'reject 5.6.3 go away' }) });
   assert.deepEqual(spoken.verdict.reject, { status: '5.6.3', text: 'go away' });
   assert.equal(spoken.content, MESSAGE);
+  const redirected = await inspect(MESSAGE, { header: table({ Subject: 'REDIRECT other@x.y', To: 'HOLD' }) });
+  assert.deepEqual([redirected.verdict.redirect, redirected.verdict.hold], ['other@x.y', false]);
+});
+
+test('a refusal is told with its status, and one that says that all is well is temporary', async () => {
+  const cases: [command: string, status: string, log: string[]][] = [
+    ['REJECT', '5.7.1', ['reject: header Subject: one: 5.7.1 message content rejected']],
+    ['REJECT no', '5.7.1', ['reject: header Subject: one: 5.7.1 no']],
+    ['REJECT 4.7.9 later', '4.7.9', ['reject: header Subject: one: 4.7.9 later']],
+    [
+      'REJECT 2.1.1 fine',
+      '4.1.1',
+      ['warning: bad DSN action in 2.1.1 fine -- need 4.x.x or 5.x.x', 'reject: header Subject: one: 4.1.1 fine'],
+    ],
+  ];
+  for (const [command, status, log] of cases) {
+    const refused = await inspect(MESSAGE, { header: table({ Subject: command }) });
+    assert.deepEqual([refused.verdict.reject?.status, refused.log], [status, log], command);
+  }
 });
 
 test('decisions about the message add up', async () => {
   const { verdict, content } = await inspect(MESSAGE, {
     header: table({ Subject: 'FILTER scan:host', To: 'BCC watch@x.y' }),
-    body: table({ first: 'REDIRECT other@x.y', second: 'HOLD look at it' }),
+    body: table({ first: 'HOLD look at it', second: 'REDIRECT other@x.y' }),
   });
   assert.deepEqual(verdict, {
     reject: undefined,
@@ -149,11 +168,14 @@ test('the parameters decide what is inspected', async () => {
   const open = (mainCf: string) => openHeaderBodyChecks(Configuration.fromText(mainCf), tables);
   const mail = Buffer.from('Content-Type: text/plain\n\nx\n');
   const deep = Buffer.from('Content-Type: message/rfc822\n\n'.repeat(102));
+  const long = Buffer.from(`Subject: ${'x'.repeat(102_400)}\n\nx\n`);
   await using plain = await open('');
-  assert.deepEqual([...plain.options.mime.report], ['nesting']);
-  assert.deepEqual([plain.isNeeded(mail), plain.isNeeded(deep)], [false, true]);
-  await using idle = await open('disable_mime_input_processing=yes\n');
-  assert.ok(!idle.isNeeded(deep));
+  assert.deepEqual([...plain.options.mime.report], []);
+  assert.deepEqual([plain.isNeeded(mail), plain.isNeeded(deep), plain.isNeeded(long)], [false, false, true]);
+  await using bodies = await open('body_checks=static:dunno\n');
+  assert.deepEqual([...bodies.options.mime.report], []);
+  await using headers = await open('nested_header_checks=static:dunno\n');
+  assert.deepEqual([...headers.options.mime.report], ['nesting']);
   await using checked = await open(
     'header_checks=static:dunno\nstrict_8bitmime=yes\nstrict_mime_encoding_domain=yes\n',
   );

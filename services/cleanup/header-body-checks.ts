@@ -4,7 +4,7 @@
  *
  * Content comes in pieces and goes out in pieces; what no action touches keeps its bytes, but for blanks between the name
  * of a header and its colon, and headers beyond header_size_limit. Bodies are checked up to body_checks_size_limit octets
- * of each part. After REJECT, DISCARD or PASS nothing more is looked up, and the rest passes.
+ * of each part. After REJECT, DISCARD, REDIRECT or PASS nothing more is looked up, and the rest passes.
  *
  * A message whose MIME structure is wrong is refused where mime_nesting_limit or one of the strict_… parameters says so.
  *
@@ -21,6 +21,7 @@ import {
   type HeaderBodyChecks,
   headerTable,
 } from '../../lib/mail/header-body-checks.ts';
+import { scanHeaders } from '../../lib/mail/headers.ts';
 import { LineRecords, recordBytes } from '../../lib/mail/line-records.ts';
 import { MIME_ERRORS, type MimeErrorKind, type MimeEvent, type MimeOptions, MimeWalker } from '../../lib/mail/mime.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
@@ -74,8 +75,8 @@ export interface InspectionOptions {
 export interface InspectionContext extends AsyncDisposable {
   readonly options: Omit<InspectionOptions, 'log'>;
   /**
-   * Can anything come of inspecting this content? Without tables and strict parameters nothing but too deep nesting
-   * matters, and that takes more Content-Type: headers than nearly any mail has.
+   * Can anything come of inspecting this content? Without tables and strict parameters nothing but a header that is too
+   * long matters.
    */
   isNeeded(content: Buffer): boolean;
   /** There are tables, or strict parameters. */
@@ -89,19 +90,23 @@ export async function openHeaderBodyChecks(
 ): Promise<InspectionContext> {
   const opened: Maps[] = [];
   const table = async (parameter: string) => {
-    const maps = await openMaps(parameter, configuration.text(parameter), tables);
+    // Content is what it is: a key need not be UTF-8.
+    const maps = await openMaps(parameter, configuration.text(parameter), tables, { utf8: false });
     opened.push(maps);
     return maps.isEmpty ? undefined : (line: string) => maps.lookup(line);
   };
   const parsed = !configuration.boolean('disable_mime_input_processing');
-  const report = parsed ? reportedErrors(configuration) : new Set<MimeErrorKind>();
+  const checks = {
+    header: await table('header_checks'),
+    mimeHeader: await table('mime_header_checks'),
+    nestedHeader: await table('nested_header_checks'),
+    body: await table('body_checks'),
+  };
+  const hasHeaderChecks =
+    checks.header !== undefined || checks.mimeHeader !== undefined || checks.nestedHeader !== undefined;
+  const report = parsed ? reportedErrors(configuration, hasHeaderChecks) : new Set<MimeErrorKind>();
   const options = {
-    checks: {
-      header: await table('header_checks'),
-      mimeHeader: await table('mime_header_checks'),
-      nestedHeader: await table('nested_header_checks'),
-      body: await table('body_checks'),
-    },
+    checks,
     mime: {
       headerSizeLimit: configuration.integer('header_size_limit'),
       nestingLimit: configuration.integer('mime_nesting_limit'),
@@ -113,32 +118,30 @@ export async function openHeaderBodyChecks(
     bodySizeLimit: configuration.integer('body_checks_size_limit'),
     lineLengthLimit: configuration.integer('line_length_limit'),
   };
-  const hasChecks = report.size > 1 || opened.some((maps) => !maps.isEmpty);
+  const hasChecks = report.size > 0 || opened.some((maps) => !maps.isEmpty);
   return {
     options,
     hasChecks,
-    isNeeded: (content) => {
-      if (hasChecks) return true;
-      // A part of a digest is a message without saying so: a header can open two levels.
-      return report.size > 0 && contentTypes(content) * 2 > options.mime.nestingLimit;
-    },
+    isNeeded: (content) => hasChecks || hasLongHeader(content, options.mime.headerSizeLimit),
     [Symbol.asyncDispose]: async () => {
       for (const maps of opened) await maps.close();
     },
   };
 }
 
-/** How many lines begin as Content-Type: headers do. */
-function contentTypes(content: Buffer): number {
-  return content.toString('latin1').match(/^content-type[ \t]*:/gim)?.length ?? 0;
+/** Is there a header that header_size_limit cuts? */
+function hasLongHeader(content: Buffer, limit: number): boolean {
+  return content.length > limit && scanHeaders(content).headers.some(({ start, end }) => end - start > limit);
 }
 
-function reportedErrors(configuration: Configuration): Set<MimeErrorKind> {
+/** Nesting is bounded where anybody looks into the structure, and left to the receiver elsewhere. */
+function reportedErrors(configuration: Configuration, hasHeaderChecks: boolean): Set<MimeErrorKind> {
   const strict = configuration.boolean('strict_8bitmime');
-  const kinds = new Set<MimeErrorKind>(['nesting']);
+  const kinds = new Set<MimeErrorKind>();
   if (strict || configuration.boolean('strict_7bit_headers')) kinds.add('8bit-in-header');
   if (strict || configuration.boolean('strict_8bitmime_body')) kinds.add('8bit-in-7bit-body');
   if (configuration.boolean('strict_mime_encoding_domain')) kinds.add('encoding-domain');
+  if (hasHeaderChecks || kinds.size > 0) kinds.add('nesting');
   return kinds;
 }
 
@@ -203,7 +206,7 @@ export class ContentInspection {
     const error = MIME_ERRORS.get(kind)!;
     this.#inspecting = false;
     this.#verdict = { ...this.#verdict, reject: error };
-    this.#options.log.action('reject', 'mime-error', `${error.text}: ${text}`, `${error.status} ${error.text}`);
+    this.#options.log.action('reject', 'mime-error', `${error.text}: ${text}`, '');
   }
 
   async #header(event: Extract<MimeEvent, { type: 'header' }>, output: Buffer[]): Promise<void> {
@@ -251,6 +254,12 @@ export class ContentInspection {
     output.push(recordBytes(line));
   }
 
+  #refusal(text: string): { readonly status: string; readonly text: string } {
+    if (text === '') return REJECTED;
+    if (SUCCESS_STATUS.test(text)) this.#options.log.warn(`bad DSN action in ${text} -- need 4.x.x or 5.x.x`);
+    return splitEnhancedStatus(text.replace(SUCCESS_STATUS, '4'), REJECTED.status);
+  }
+
   /** Actions that concern the message. */
   #decide(action: string, text: string, part: CheckedPart, parameter: string, content: string): void {
     const { log } = this.#options;
@@ -259,10 +268,13 @@ export class ContentInspection {
       log.action(action.toLowerCase(), part, content, text);
     };
     switch (action) {
-      case 'REJECT':
+      case 'REJECT': {
         this.#inspecting = false;
-        set({ reject: text === '' ? REJECTED : splitEnhancedStatus(text, REJECTED.status) });
+        const reject = this.#refusal(text);
+        this.#verdict = { ...this.#verdict, reject };
+        log.action('reject', part, content, `${reject.status} ${reject.text}`);
         break;
+      }
       case 'DISCARD':
         this.#inspecting = false;
         set({ discard: true });
@@ -280,8 +292,10 @@ export class ContentInspection {
         else log.warn(`bad FILTER command "${text}" in ${parameter} -- need transport:destination`);
         break;
       case 'REDIRECT':
-        if (isAddress(text)) set({ redirect: text });
-        else log.warn(`bad REDIRECT target "${text}" in ${parameter} map -- need user@domain`);
+        if (isAddress(text)) {
+          this.#inspecting = false;
+          set({ redirect: text });
+        } else log.warn(`bad REDIRECT target "${text}" in ${parameter} map -- need user@domain`);
         break;
       case 'BCC':
         if (isAddress(text)) set({ bcc: [...this.#verdict.bcc, text] });
@@ -292,6 +306,9 @@ export class ContentInspection {
     }
   }
 }
+
+/** `2.1.1` says that all is well, which a refusal does not. */
+const SUCCESS_STATUS = /^2(?=\.\d{1,3}\.\d{1,3}(?:\s|$))/;
 
 function isAddress(text: string): boolean {
   const at = text.lastIndexOf('@');

@@ -6,6 +6,7 @@
  */
 import { type Envelope, type SubmitReply, SubmitStatus } from '../../lib/clients/protocols.ts';
 import type { CheckLog } from '../../lib/mail/header-body-checks.ts';
+import { decodeBytes } from '../../lib/util/byte-text.ts';
 import type { Log } from '../../lib/util/log.ts';
 import { reply } from './commit.ts';
 import { ContentInspection, type ContentVerdict, type InspectionContext } from './header-body-checks.ts';
@@ -18,13 +19,15 @@ export function checkLog(envelope: Envelope, log: Log): CheckLog {
   const from = client === undefined || client.name === '' ? 'local' : `${client.name}[${client.address}]`;
   const protocol =
     client === undefined || client.protocolName === '' ? '' : ` proto=${client.protocolName} helo=<${client.heloName}>`;
-  const origin = `from ${from}; from=<${sender}> to=<${recipients[0]?.address ?? ''}>${protocol}`;
+  const origin = `from ${from}; from=<${sender}> to=<${recipients.at(-1)?.address ?? ''}>`;
   return {
-    action: (action, subject, content, text) =>
-      log.info(
-        `${queueId}: ${action}: ${subject} ${content.slice(0, SHOWN)} ${origin}${text === '' ? '' : `: ${text}`}`,
-      ),
-    warn: (text) => log.warning(`${queueId}: ${text}`),
+    action: (action, subject, content, text) => {
+      const shown = decodeBytes(Buffer.from(content.slice(0, SHOWN), 'latin1'));
+      // A broken structure is told without the session that it came by.
+      const session = subject === 'mime-error' ? origin : `${origin}${protocol}`;
+      log.info(`${queueId}: ${action}: ${subject} ${shown} ${session}${text === '' ? '' : `: ${text}`}`);
+    },
+    warn: (text) => log.warning(text),
   };
 }
 
@@ -48,7 +51,13 @@ export function applyVerdict(envelope: Envelope, verdict: ContentVerdict): Envel
     dsnOriginalRecipient: '',
     dsnNotify,
   });
-  const redirected = verdict.redirect === '' ? envelope.recipients : [recipient(verdict.redirect, 0)];
+  // Who gets it instead is told in whose place.
+  const last = envelope.recipients.at(-1);
+  const instead = {
+    ...recipient(verdict.redirect, 0),
+    ...(last === undefined ? {} : { originalAddress: last.originalAddress || last.address }),
+  };
+  const redirected = verdict.redirect === '' ? envelope.recipients : [instead];
   return {
     ...envelope,
     hold: envelope.hold || verdict.hold,

@@ -82,7 +82,7 @@ export function replyToSubmit(reply: SubmitReply, queueId: string, chunked = '')
       return '554 5.4.0 Error: too many hops';
     case SubmitStatus.CONTENT_REFUSED: {
       const temporary = reply.enhancedStatus.startsWith('4');
-      return other(temporary ? 450 : 550, '5.7.1', 'Error: message content rejected');
+      return other(temporary ? 451 : 550, '5.7.1', 'Error: message content rejected');
     }
     case SubmitStatus.NO_RECIPIENTS:
       return other(550, '5.1.0', 'Error: no recipients specified');
