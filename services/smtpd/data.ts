@@ -44,40 +44,15 @@ export function openContent(session: Session): Content {
   return content;
 }
 
-const NOTHING = Buffer.alloc(0);
-
 async function discard(stream: AsyncIterable<Buffer>): Promise<SubmitReply> {
   for await (const _ of stream);
   return { status: SubmitStatus.DISCARDED, queueId: '', enhancedStatus: '', reason: '' };
-}
-
-const MAILBOX_LINE = Buffer.from('X-Mailbox-Line: ');
-const LINE_FEED = Buffer.from('\n');
-const FROM = Buffer.from('From ');
-const GREATER = 62;
-const SPACE = 32;
-const TAB = 9;
-/** As many `>` may stand before `From `. */
-const QUOTES = 1000;
-
-/**
- * What goes before the first line as it came: a mailbox's separator becomes a header, and a line that would continue the
- * header before it becomes the first of the body. Undefined where more must come to tell.
- */
-function beforeFirstLine(bytes: Buffer, start: number): Buffer | undefined {
-  if (bytes[start] === SPACE || bytes[start] === TAB) return LINE_FEED;
-  let at = start;
-  while (bytes[at] === GREATER && at - start < QUOTES) at += 1;
-  const length = Math.min(FROM.length, bytes.length - at);
-  if (FROM.compare(bytes, at, at + length, 0, length) !== 0) return NOTHING;
-  return length < FROM.length ? undefined : MAILBOX_LINE;
 }
 
 class DataReceiver implements Receiver {
   readonly #session: Session;
   readonly #content: Content;
   readonly #scanner: DataScanner;
-  #begun = false;
 
   constructor(session: Session) {
     this.#session = session;
@@ -87,12 +62,6 @@ class DataReceiver implements Receiver {
 
   receive(input: LineBuffer): MaybePromise<string> | undefined {
     const scanner = this.#scanner;
-    if (!this.#begun) {
-      const before = beforeFirstLine(input.bytes, input.at);
-      if (before === undefined) return undefined;
-      this.#begun = true;
-      if (before.length > 0) this.#content.write(before);
-    }
     scanner.scan(input.bytes, input.at, input.bytes.length, this.#content);
     input.skipTo(scanner.next);
     if (!scanner.ended) {

@@ -67,38 +67,6 @@ test('commands of a group that comes in two pieces stay apart while one of them 
   assert.equal(smtpd.cleanup.submissions[0]?.request.envelope?.recipients.length, 4);
 });
 
-for (const [sent, kept] of [
-  ['From x\r\nA: b\r\n', 'X-Mailbox-Line: From x\nA: b\n'],
-  ['>>From x\r\n', 'X-Mailbox-Line: >>From x\n'],
-  ['.From x\r\n', 'From x\n'],
-  ['From: x\r\n', 'From: x\n'],
-  ['>Fro\r\n', '>Fro\n'],
-  [' continued\r\nA: b\r\n', '\n continued\nA: b\n'],
-  ['\tcontinued\r\n', '\n\tcontinued\n'],
-  ['\r\nFrom x\r\n', '\nFrom x\n'],
-  ['', ''],
-] as const) {
-  test(`content that begins with ${JSON.stringify(sent)} is taken as ${JSON.stringify(kept)}, in whatever pieces`, async () => {
-    await using smtpd = await startSmtpd();
-    using client = await smtpd.client();
-    using other = await smtpd.client();
-    await client.envelope();
-    await client.say('DATA');
-    for (const byte of sent) {
-      client.send(byte);
-      await other.say('NOOP');
-    }
-    assert.match(await client.say('.'), /^250 /);
-    await client.envelope();
-    await client.say('DATA');
-    assert.match(await client.say(`${sent}.`), /^250 /);
-    assert.deepEqual(
-      smtpd.cleanup.submissions.map(({ content }) => content.toString()),
-      [kept, kept],
-    );
-  });
-}
-
 /** A connection whose other side is the test. */
 class TestConnection implements Connection {
   readonly remoteAddress = '192.0.2.1';
