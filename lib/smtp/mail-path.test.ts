@@ -42,8 +42,8 @@ for (const path of [
 }
 
 test('strict envelopes want brackets', () => {
-  assert.equal(parseMailPath('user@example.org', true), undefined);
-  assert.equal(parseMailPath('<user@example.org>', true)?.address, 'user@example.org');
+  assert.equal(parseMailPath('user@example.org', { strict: true }), undefined);
+  assert.equal(parseMailPath('<user@example.org>', { strict: true })?.address, 'user@example.org');
 });
 
 test('whatever a localpart is, quoted it comes back', () => {

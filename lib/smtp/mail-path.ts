@@ -59,11 +59,18 @@ function isPlainAddress(text: string): boolean {
 /** Tokens of one address: more than these are no address. */
 const TOKENS = 100;
 
+export interface PathOptions {
+  /** Brackets must be there (strict_rfc821_envelopes). */
+  readonly strict?: boolean;
+  /** The domain may be UTF-8 (SMTPUTF8 was asked for). */
+  readonly utf8?: boolean;
+}
+
 /**
  * Takes the word behind `FROM:` or `TO:`. The null address is empty. An address is refused where it is not one, where what
  * follows its last `@` cannot be a domain, and where it begins with a hyphen: a command could take it for an option.
  */
-export function parseMailPath(word: string, strict = false): MailPath {
+export function parseMailPath(word: string, { strict = false, utf8 = true }: PathOptions = {}): MailPath {
   const bracketed = word.startsWith('<') && word.endsWith('>');
   if (word === '<>') return { address: '', plain: true };
   if (bracketed && isPlainAddress(word)) {
@@ -81,7 +88,7 @@ export function parseMailPath(word: string, strict = false): MailPath {
   }
   if (tokens.some((token) => token.type === 'op' && (token.text === ',' || token.text === ';'))) return undefined;
   const address = internalize(tokens);
-  return isSound(address) ? { address, plain: false } : undefined;
+  return isSound(address, utf8) ? { address, plain: false } : undefined;
 }
 
 function isWord(token: Token): boolean {
@@ -92,12 +99,12 @@ function isAt(token: Token): boolean {
   return token.type === 'op' && token.text === '@';
 }
 
-function isSound(address: string): boolean {
+function isSound(address: string, utf8: boolean): boolean {
   if (address === '' || address.startsWith('-')) return false;
   const at = address.lastIndexOf('@');
   if (at < 0) return true;
   const domain = address.slice(at + 1);
-  return isMailDomain(domain.endsWith('.') && domain.length > 1 ? domain.slice(0, -1) : domain);
+  return isMailDomain(domain.endsWith('.') && domain.length > 1 ? domain.slice(0, -1) : domain, utf8);
 }
 
 /** `@relay1,@relay2:user@host` means user@host (RFC 5321 appendix C). */

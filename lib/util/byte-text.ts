@@ -67,10 +67,10 @@ function isLowSurrogate(unit: number): boolean {
   return unit >= 0xdc00 && unit < 0xe000;
 }
 
-/** The text with `?` for every byte that is not printable: what may go into a log line. */
-export function printable(text: string): string {
+/** The text with `?`, or another character, for every byte that is not printable: what may go into a log line. */
+export function printable(text: string, instead = '?'): string {
   return text.replace(
     /[\x00-\x1f\x7f]|[\u0080-\u009f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
-    '?',
+    instead,
   );
 }

@@ -19,6 +19,11 @@ export function ehlo(session: Session, words: readonly CommandWord[]): MaybeProm
   });
 }
 
+/** What could be taken for syntax in a header or in a table becomes `?`. */
+function harmless(name: string): string {
+  return printable(name).replace(/[ <>()\\";@]/g, '?');
+}
+
 function hello(
   session: Session,
   words: readonly CommandWord[],
@@ -26,19 +31,22 @@ function hello(
   accept: () => string,
 ): MaybePromise<string> {
   const { subject, context } = session;
-  resetTransaction(session);
   const name = words
     .slice(1)
     .map((word) => word.text)
     .join(' ');
+  const before = subject.heloName;
   subject.heloName = printable(name);
-  subject.protocol = stage === 'HELO' ? 'SMTP' : 'ESMTP';
-  session.pipelining = false;
   const refusal = context.policy.helo(subject, stage);
   const answer = (reply: string | undefined): string => {
-    if (reply === undefined) return accept();
-    subject.heloName = '';
-    return reply;
+    subject.heloName = before;
+    if (reply !== undefined) return reply;
+    resetTransaction(session);
+    subject.heloName = harmless(name);
+    // HELO does not take back an EHLO: what was said of pipelining then still counts.
+    if (stage === 'EHLO') subject.protocol = 'ESMTP';
+    session.pipelining = false;
+    return accept();
   };
   return refusal instanceof Promise ? refusal.then(answer) : answer(refusal);
 }

@@ -15,6 +15,7 @@ export function resetTransaction(session: Session): void {
   session.chunking = undefined;
   session.receiveWith(undefined);
   subject.sender = undefined;
+  subject.smtputf8 = false;
   subject.recipient = undefined;
   subject.recipientCount = 0;
   subject.queueId = 'NOQUEUE';

@@ -21,7 +21,8 @@ export function mail(session: Session, words: readonly CommandWord[]): MaybeProm
   if (session.chunking !== undefined) return '503 5.5.1 Error: MAIL after BDAT';
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'FROM:') return '501 5.5.4 Syntax: MAIL FROM:<address>';
   const word = words[2]!;
-  const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);
+  const utf8 = settings.smtputf8 && words.slice(3).some(({ text }) => text.toUpperCase() === 'SMTPUTF8');
+  const path = word.error ? undefined : parseMailPath(word.text, { strict: settings.strictEnvelopes, utf8 });
   if (path === undefined) {
     session.context.log.warning(
       `Illegal address syntax from ${session.client} in MAIL command: ${printable(word.text)}`,
@@ -41,6 +42,7 @@ export function mail(session: Session, words: readonly CommandWord[]): MaybeProm
 function check(session: Session, transaction: Transaction): MaybePromise<string> {
   const { context, subject } = session;
   subject.sender = transaction.sender;
+  subject.smtputf8 = transaction.smtputf8;
   subject.recipient = undefined;
   const accept = (refusal: string | undefined): MaybePromise<string> => {
     if (refusal !== undefined) {

@@ -1,6 +1,6 @@
 /** RCPT TO (RFC 5321 section 3.3) with NOTIFY and ORCPT (RFC 3461). */
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
-import { parseMailPath } from '../../lib/smtp/mail-path.ts';
+import { type MailPath, parseMailPath } from '../../lib/smtp/mail-path.ts';
 import { decodeXtext } from '../../lib/smtp/xtext.ts';
 import { printable } from '../../lib/util/byte-text.ts';
 import { unsupported } from './mail.ts';
@@ -19,7 +19,7 @@ export function rcpt(session: Session, words: readonly CommandWord[]): MaybeProm
   if (session.chunking !== undefined) return '503 5.5.1 Error: RCPT after BDAT';
   if (words.length < 3 || words[1]!.text.toUpperCase() !== 'TO:') return '501 5.5.4 Syntax: RCPT TO:<address>';
   const word = words[2]!;
-  const path = word.error ? undefined : parseMailPath(word.text, settings.strictEnvelopes);
+  const path = word.error ? undefined : pathOf(session, transaction, word.text);
   if (path === undefined || path.address === '') {
     session.context.log.warning(
       `Illegal address syntax from ${session.client} in RCPT command: ${printable(word.text)}`,
@@ -33,6 +33,10 @@ export function rcpt(session: Session, words: readonly CommandWord[]): MaybeProm
   return session.context.counts
     .recipient(session)
     .then((refusal) => refusal ?? check(session, transaction, path.address, options));
+}
+
+function pathOf({ settings }: Session, { smtputf8 }: Transaction, text: string): MailPath {
+  return parseMailPath(text, { strict: settings.strictEnvelopes, utf8: smtputf8 });
 }
 
 /** A client that goes on after the limit, and beyond the overshoot, makes errors. */

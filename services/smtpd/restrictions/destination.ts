@@ -7,7 +7,7 @@ import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { AUTHORIZED, type Subject } from './subject.ts';
-import { type MaybePromise, refuse, type Verdict } from './verdict.ts';
+import { type MaybePromise, refuse, temporaryFailure, type Verdict } from './verdict.ts';
 
 type Judge = (subject: Subject, recipient: string, reply: ResolveReply) => Verdict;
 
@@ -21,7 +21,7 @@ export function resolvedRecipient(
   const reply = environment.resolve(recipient, subject.sender ?? '', subject.rewriteContext);
   const decide = (resolved: ResolveReply): Verdict => {
     if ((resolved.flags & ResolveFlag.FAIL) !== 0) {
-      return refuse(environment, subject, 451, '4.3.0', `<${recipient}>: Temporary lookup failure`);
+      return temporaryFailure(environment, subject, recipient);
     }
     return judge(subject, recipient, resolved);
   };

@@ -4,11 +4,11 @@
  * reject_unknown_recipient_domain, with their names of old. A question that has no answer for now defers the client, if it
  * would be let in otherwise (unknown_…_tempfail_action). See postconf(5), RFC 7505.
  */
-import { isIPv4, isIPv6 } from 'node:net';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { Check, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import type { NameStatus, Subject } from './subject.ts';
-import { deferIfPermit, refuse, type Verdict } from './verdict.ts';
+import { judgeLiteral } from './syntax.ts';
+import { deferIfPermit, refuse, temporaryFailure, type Verdict } from './verdict.ts';
 
 /** `found` and `null-mx` are about mail; `problem` is a filter's or the name server's. */
 type MailHost = 'found' | 'null-mx' | 'not-found' | 'filtered' | 'retry';
@@ -20,8 +20,9 @@ async function mailHost(environment: RestrictionEnvironment, domain: string): Pr
     const [first] = mx.records;
     return mx.records.length === 1 && first?.exchange === '' ? 'null-mx' : 'found';
   }
-  if (mx.status === 'retry' || mx.status === 'filtered') return mx.status;
-  return await addressHost(environment, domain);
+  if (mx.status === 'filtered') return mx.status;
+  const host = await addressHost(environment, domain);
+  return mx.status === 'retry' && host !== 'found' ? 'retry' : host;
 }
 
 /** Has the name an address? */
@@ -35,6 +36,9 @@ async function addressHost(environment: RestrictionEnvironment, name: string): P
   }
   return status;
 }
+
+/** Classes of domains that need no mail server of their own. */
+const DELIVERED_HERE = ResolveFlag.CLASS_LOCAL | ResolveFlag.CLASS_ALIAS | ResolveFlag.CLASS_VIRTUAL;
 
 const FILTERED = 'DNS reply filter drops all results';
 
@@ -58,7 +62,8 @@ function unknownHelo(environment: RestrictionEnvironment): Check {
   const action = configuration.text('unknown_helo_hostname_tempfail_action');
   return (subject) => {
     const { heloName } = subject;
-    if (heloName === '' || heloName.startsWith('[') || isIPv4(heloName) || isIPv6(heloName)) return 'dunno';
+    if (heloName === '') return 'dunno';
+    if (heloName.startsWith('[')) return judgeLiteral(environment, subject);
     const text = `<${heloName}>: Helo command rejected: Host not found`;
     const judge = async (): Promise<Verdict> => {
       let host = await addressHost(environment, heloName);
@@ -107,28 +112,26 @@ function unknownDomain(kind: AddressKind): Restriction {
       return (subject) => {
         const address = subject[kind.of];
         if (address === undefined || address === '') return 'dunno';
-        const at = address.lastIndexOf('@');
-        if (at < 0) return 'dunno';
-        const domain = address.slice(at + 1);
-        if (domain === '' || domain.startsWith('[')) return 'dunno';
-        return judgeDomain(environment, subject, kind, { address, domain, code, action });
+        return judgeAddress(environment, subject, kind, { address, code, action });
       };
     },
   };
 }
 
-async function judgeDomain(
+async function judgeAddress(
   environment: RestrictionEnvironment,
   subject: Subject,
   kind: AddressKind,
-  about: { address: string; domain: string; code: number; action: string },
+  about: { address: string; code: number; action: string },
 ): Promise<Verdict> {
-  const { address, domain, code, action } = about;
+  const { address, code, action } = about;
   const reply = await environment.resolve(address, '', subject.rewriteContext);
   if ((reply.flags & ResolveFlag.FAIL) !== 0) {
-    return refuse(environment, subject, 451, '4.3.0', `<${address}>: Temporary lookup failure`);
+    return temporaryFailure(environment, subject, address);
   }
-  if ((reply.flags & ResolveFlag.FINAL) !== 0) return 'dunno';
+  if ((reply.flags & DELIVERED_HERE) !== 0) return 'dunno';
+  const domain = reply.recipient.slice(reply.recipient.lastIndexOf('@') + 1);
+  if (domain === '' || domain.startsWith('[') || !reply.recipient.includes('@')) return 'dunno';
   const rejected = `<${address}>: ${kind.replyClass} rejected:`;
   const host = await mailHost(environment, domain);
   switch (host) {
@@ -148,7 +151,7 @@ async function judgeDomain(
   }
 }
 
-function unknownClient(pick: (subject: Subject) => NameStatus, what: string): Restriction {
+function unknownClient(pick: (subject: Subject) => NameStatus, what: string, enhanced: string): Restriction {
   return {
     make: (environment) => {
       const code = environment.configuration.integer('unknown_client_reject_code');
@@ -156,20 +159,24 @@ function unknownClient(pick: (subject: Subject) => NameStatus, what: string): Re
         const status = pick(subject);
         if (status === 'ok') return 'dunno';
         const text = `Client host rejected: cannot find your ${what}, [${subject.peer.address}]`;
-        return refuse(environment, subject, status === 'temporary' ? 450 : code, '4.7.25', text);
+        return refuse(environment, subject, status === 'temporary' ? 450 : code, enhanced, text);
       };
     },
   };
 }
 
 const helo: Restriction = { make: unknownHelo };
-const client = unknownClient(({ peer }) => peer.nameStatus, 'hostname');
+const client = unknownClient(({ peer }) => peer.nameStatus, 'hostname', '4.7.25');
 const sender = unknownDomain(SENDER);
 
 export const dnsRestrictions: RestrictionTable = {
   reject_unknown_client_hostname: client,
   reject_unknown_client: client,
-  reject_unknown_reverse_client_hostname: unknownClient(({ peer }) => peer.reverseNameStatus, 'reverse hostname'),
+  reject_unknown_reverse_client_hostname: unknownClient(
+    ({ peer }) => peer.reverseNameStatus,
+    'reverse hostname',
+    '4.7.1',
+  ),
   reject_unknown_helo_hostname: helo,
   reject_unknown_hostname: helo,
   reject_unknown_sender_domain: sender,

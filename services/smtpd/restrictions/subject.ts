@@ -67,6 +67,8 @@ export class Subject {
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
   /** Undefined outside of a mail transaction; empty for the null sender. */
   sender: string | undefined;
+  /** The transaction is one of SMTPUTF8: names may be UTF-8. */
+  smtputf8 = false;
   /** The recipient, or the argument of ETRN or VRFY, under judgement. */
   recipient: string | undefined;
   recipientCount = 0;

@@ -10,9 +10,10 @@ import { type AddressLookupOptions, findAddress } from '../../../lib/tables/addr
 import type { Maps } from '../../../lib/tables/maps.ts';
 import { openMaps } from '../../../lib/tables/open.ts';
 import { TableError } from '../../../lib/tables/table.ts';
+import { adaptStatus } from './dsn-status.ts';
 import type { Check, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import type { Subject } from './subject.ts';
-import { type MaybePromise, refuse, type Verdict } from './verdict.ts';
+import { type MaybePromise, refuse, temporaryFailure, type Verdict } from './verdict.ts';
 
 interface ClassTable {
   readonly flag: number;
@@ -97,7 +98,7 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
 
   const judge = (subject: Subject, address: string, reply: ResolveReply): MaybePromise<Verdict> => {
     const { flags } = reply;
-    if ((flags & ResolveFlag.FAIL) !== 0) return temporary(environment, subject, address);
+    if ((flags & ResolveFlag.FAIL) !== 0) return temporaryFailure(environment, subject, address);
     if ((flags & ResolveFlag.ERROR) !== 0) {
       const status = of === 'sender' ? '5.1.7' : '5.1.3';
       return refuseAddress(environment, subject, of, address, 550, status, 'Bad address syntax');
@@ -127,7 +128,11 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
       const full = reply.recipient === '' ? address : reply.recipient;
       for (const list of known) if (await inMaps(full, local, list)) return 'dunno';
       if (reply.transport === 'error' || reply.transport === 'retry') {
-        const { status, text } = splitEnhancedStatus(reply.nexthop, reply.transport === 'error' ? '5.1.1' : '4.3.0');
+        const { status: own, text } = splitEnhancedStatus(
+          reply.nexthop,
+          reply.transport === 'error' ? '5.1.1' : '4.3.0',
+        );
+        const status = adaptStatus(own, of === 'sender' ? 'Sender address' : 'Recipient address', environment.log);
         return refuseAddress(environment, subject, of, address, status.startsWith('4') ? 450 : 550, status, text);
       }
       if (entry === undefined || (entry.maps.isEmpty && entry.emptyAcceptsAll)) return 'dunno';
@@ -135,7 +140,7 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
       const status = of === 'sender' ? '5.1.0' : '5.1.1';
       return refuseAddress(environment, subject, of, address, entry.code, status, entry.text);
     } catch (error) {
-      if (error instanceof TableError) return temporary(environment, subject, address);
+      if (error instanceof TableError) return temporaryFailure(environment, subject, address);
       throw error;
     }
   };
@@ -155,10 +160,6 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
       ? reply.then((resolved) => judge(subject, address, resolved))
       : judge(subject, address, reply);
   };
-}
-
-function temporary(environment: RestrictionEnvironment, subject: Subject, address: string): Verdict {
-  return refuse(environment, subject, 451, '4.3.0', `<${address}>: Temporary lookup failure`);
 }
 
 function refuseAddress(

@@ -64,13 +64,16 @@ export function refuse(
   code: number,
   status: string,
   text: string,
+  { trouble = false } = {},
 ): Verdict {
   let reply = makeReply(settings, code, status, text);
-  if (subject.warnIfReject) {
+  // What is wrong on our side is no matter of warnings.
+  if (subject.warnIfReject && !trouble) {
     logAction(settings.log, subject, 'reject_warning', reply);
     return 'dunno';
   }
-  if (subject.deferIfReject !== undefined && reply.startsWith('5')) reply = subject.deferIfReject.reply;
+  // What soft_bounce makes temporary is permanent all the same.
+  if (subject.deferIfReject !== undefined && code >= 500) reply = subject.deferIfReject.reply;
   logAction(settings.log, subject, 'reject', reply);
   return { reply };
 }
@@ -78,10 +81,10 @@ export function refuse(
 export function makeReply(settings: RefusalSettings, code: number, status: string, text: string): string {
   const soft = settings.softBounce && code >= 500;
   const finalCode = soft ? code - 100 : code;
-  return `${finalCode} ${withStatusClass(status, finalCode >= 500 ? '5' : '4')} ${printable(text)}`;
+  return `${finalCode} ${withStatusClass(status, finalCode >= 500 ? '5' : '4')} ${printable(text, ' ')}`;
 }
 
-/** Remembers to defer where the outcome would be to permit; the first reason stays. */
+/** Remembers to defer where the outcome would be to permit; the first reason stays. Under warn_if_reject it is a refusal. */
 export function deferIfPermit(
   settings: RefusalSettings,
   subject: Subject,
@@ -89,8 +92,8 @@ export function deferIfPermit(
   status: string,
   text: string,
 ): void {
-  if (subject.deferIfPermit !== undefined || subject.warnIfReject) return;
-  subject.deferIfPermit = { reply: makeReply(settings, code, status, text) };
+  if (subject.warnIfReject) refuse(settings, subject, code, status, text);
+  else subject.deferIfPermit ??= { reply: makeReply(settings, code, status, text) };
 }
 
 /** Remembers to defer where the outcome would be to reject; the first reason stays. */
@@ -101,11 +104,15 @@ export function deferIfReject(
   status: string,
   text: string,
 ): void {
-  if (subject.deferIfReject !== undefined || subject.warnIfReject) return;
-  subject.deferIfReject = { reply: makeReply(settings, code, status, text) };
+  subject.deferIfReject ??= { reply: makeReply(settings, code, status, text) };
+}
+
+/** An address that cannot be resolved or looked up for now. */
+export function temporaryFailure(settings: RefusalSettings, subject: Subject, address: string): Verdict {
+  return refuse(settings, subject, 451, '4.3.0', `<${address}>: Temporary lookup failure`, { trouble: true });
 }
 
 /** Nothing more than this is told a client about what is wrong on our side. */
 export function serverError(settings: RefusalSettings, subject: Subject): Verdict {
-  return refuse(settings, subject, 451, '4.3.5', 'Server configuration error');
+  return refuse(settings, subject, 451, '4.3.5', 'Server configuration error', { trouble: true });
 }
