@@ -23,7 +23,7 @@ import {
 const FOUR = 52;
 const FIVE = 53;
 
-/** Carries out the action that was found under `key`. */
+/** Carries out the action that was found for `key`: the whole of what was looked for, whichever part of it the table has. */
 export function applyAccessAction(
   lookup: AccessLookup,
   subject: Subject,
@@ -72,6 +72,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return 'dunno';
   },
   HOLD: (lookup, subject, text) => {
+    // Once is enough for a message, however many recipients ask for it.
+    if (subject.actions.hold) return 'dunno';
     subject.actions.hold = true;
     return note(lookup, subject, 'hold', text || 'triggers HOLD action');
   },
@@ -97,13 +99,13 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return note(lookup, subject, 'bcc', `triggers BCC ${text}`);
   },
   PREPEND: (lookup, subject, text, key) => {
-    if (text === '') return warn(lookup, key, 'has PREPEND entry without value');
+    if (!isHeader(text)) return warn(lookup, key, 'requires header: text');
     if (subject.stage === 'END-OF-MESSAGE') return warn(lookup, key, 'has PREPEND after the message content');
     subject.actions.prepend.push(text);
-    return note(lookup, subject, 'prepend', `triggers PREPEND ${text}`);
+    return 'dunno';
   },
-  INFO: (lookup, subject, text) => note(lookup, subject, 'info', text),
-  WARN: (lookup, subject, text) => note(lookup, subject, 'warn', text),
+  INFO: (lookup, subject, text) => say(lookup, subject, 'info', text),
+  WARN: (lookup, subject, text) => say(lookup, subject, 'warn', text),
 };
 
 function named(lookup: AccessLookup, subject: Subject, text: string): string {
@@ -115,6 +117,17 @@ function note(lookup: AccessLookup, subject: Subject, action: string, text: stri
   const { about, environment } = lookup;
   logAction(environment.log, subject, action, `<${about.name(subject)}>: ${about.replyClass} ${text}`.trimEnd());
   return 'dunno';
+}
+
+/** Logs a text of the table as it stands there. */
+function say({ environment }: AccessLookup, subject: Subject, action: string, text: string): Verdict {
+  logAction(environment.log, subject, action, text);
+  return 'dunno';
+}
+
+/** `Name: text`? */
+function isHeader(text: string): boolean {
+  return /^[!-9;-~]+[ \t]*:/.test(text);
 }
 
 function warn(lookup: AccessLookup, key: string, problem: string): Verdict {

@@ -2,6 +2,7 @@
  * The keys under which access(5) tables are asked, in their order: host names with their parent domains, addresses with
  * the networks above them, mail addresses with and without extension.
  */
+import { quote822Local } from '../../../lib/mail/quote822.ts';
 import { stripAddress } from '../../../lib/mail/strip-address.ts';
 import type { RestrictionEnvironment } from './environment.ts';
 
@@ -9,6 +10,8 @@ export interface Key {
   readonly key: string;
   /** A part of what is looked for: tables of patterns see whole names only. */
   readonly partial: boolean;
+  /** What the key is a part of, where that is not the last key before it that is not partial. */
+  readonly whole?: string;
 }
 
 /** A name, then the domains above it: `parent`, or `.parent` where smtpd_access_maps is not among those that match so. */
@@ -36,7 +39,10 @@ export function addressKeys(address: string): Key[] {
   return keys;
 }
 
-/** user+ext@domain, user@domain, domain and those above it, user+ext@, user@. */
+/**
+ * user+ext@domain, user@domain, domain and those above it, user+ext@, user@. A local part that needs quotes stands in them,
+ * and then, as in tables of old, without.
+ */
 export function mailKeys(environment: RestrictionEnvironment): (address: string) => Key[] {
   const names = nameKeys(environment);
   const { configuration } = environment;
@@ -45,15 +51,19 @@ export function mailKeys(environment: RestrictionEnvironment): (address: string)
     doubleBounceSender: configuration.text('double_bounce_sender'),
     ownerRequestSpecial: configuration.boolean('owner_request_special'),
   };
-  return (address) => {
-    const keys: Key[] = [{ key: address, partial: false }];
+  const inForm = (address: string, write: (text: string) => string): Key[] => {
+    const localPart = (text: string): string => write(text).slice(0, write(text).lastIndexOf('@') + 1);
+    const keys: Key[] = [{ key: write(address), partial: false, whole: address }];
+    const add = (key: string): void => void keys.push({ key, partial: true, whole: address });
     const stripped = stripAddress(address, delimiter, options)?.stripped;
-    if (stripped !== undefined) keys.push({ key: stripped, partial: true });
-    const at = address.lastIndexOf('@');
-    if (at < 0) return keys;
-    for (const { key } of names(address.slice(at + 1))) if (key !== '') keys.push({ key, partial: true });
-    keys.push({ key: address.slice(0, at + 1), partial: true });
-    if (stripped !== undefined) keys.push({ key: stripped.slice(0, stripped.lastIndexOf('@') + 1), partial: true });
+    if (stripped !== undefined) add(write(stripped));
+    for (const { key } of names(address.slice(address.lastIndexOf('@') + 1))) if (key !== '') add(key);
+    add(localPart(address));
+    if (stripped !== undefined) add(localPart(stripped));
     return keys;
+  };
+  return (address) => {
+    const quoted = inForm(address, (text) => quote822Local(text));
+    return quoted[0]!.key === address ? quoted : [...quoted, ...inForm(address, (text) => text)];
   };
 }

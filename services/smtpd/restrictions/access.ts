@@ -3,6 +3,8 @@
  * check_helo_access, check_sender_access, check_recipient_access, check_etrn_access, check_sasl_access,
  * check_ccert_access, and a bare `type:table` in any list. See access(5) for the keys and their order.
  */
+import type { ResolveReply } from '../../../lib/clients/protocols.ts';
+import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { LookupResult, Table } from '../../../lib/tables/table.ts';
 import { TableError } from '../../../lib/tables/table.ts';
 import { applyAccessAction } from './access-action.ts';
@@ -10,7 +12,7 @@ import { addressKeys, type Key, mailKeys, nameKeys } from './access-keys.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { type ReplySubject, replySubjects } from './reply-subject.ts';
 import type { Subject } from './subject.ts';
-import { type MaybePromise, refuse, serverError, type Verdict } from './verdict.ts';
+import { type MaybePromise, refuse, serverError, temporaryFailure, type Verdict } from './verdict.ts';
 
 /** What a lookup is about, and how a refusal names it. */
 export interface AccessLookup {
@@ -20,8 +22,14 @@ export interface AccessLookup {
   readonly about: ReplySubject;
 }
 
-/** Asks a table for one key after the other; the action of the first that is there decides. */
-export function lookUp(lookup: AccessLookup, subject: Subject, keys: readonly Key[], from = 0): MaybePromise<Verdict> {
+/** Asks a table for one key after the other; the action of the first that is there decides, or else `nothing`. */
+export function lookUp<Nothing>(
+  lookup: AccessLookup,
+  subject: Subject,
+  keys: readonly Key[],
+  nothing: Nothing,
+  from = 0,
+): MaybePromise<Verdict | Nothing> {
   const { table } = lookup;
   for (let at = from; at < keys.length; at++) {
     const { key, partial } = keys[at]!;
@@ -35,13 +43,22 @@ export function lookUp(lookup: AccessLookup, subject: Subject, keys: readonly Ke
     if (found instanceof Promise) {
       return found.then(
         (value) =>
-          value === undefined ? lookUp(lookup, subject, keys, at + 1) : applyAccessAction(lookup, subject, key, value),
+          value === undefined
+            ? lookUp(lookup, subject, keys, nothing, at + 1)
+            : applyAccessAction(lookup, subject, whole(keys, at), value),
         (error: unknown) => lookupFailed(lookup, subject, key, error),
       );
     }
-    if (found !== undefined) return applyAccessAction(lookup, subject, key, found);
+    if (found !== undefined) return applyAccessAction(lookup, subject, whole(keys, at), found);
   }
-  return 'dunno';
+  return nothing;
+}
+
+/** What the key at a place is a part of. */
+function whole(keys: readonly Key[], at: number): string {
+  let first = at;
+  while (first > 0 && keys[first]!.partial) first -= 1;
+  return keys[at]!.whole ?? keys[first]!.key;
 }
 
 /** Mail is neither taken nor refused for good because of a table that cannot be asked. */
@@ -53,10 +70,14 @@ function lookupFailed(lookup: AccessLookup, subject: Subject, key: string, error
   return refuse(environment, subject, 451, '4.3.5', text);
 }
 
+function isKeys(found: readonly Key[] | Verdict): found is readonly Key[] {
+  return typeof found === 'object' && 'length' in found;
+}
+
 /** A restriction that looks up what `keysOf` gives; no keys, no opinion. */
 function access(
   about: ReplySubject,
-  keysOf: (environment: RestrictionEnvironment) => (subject: Subject) => readonly Key[],
+  keysOf: (environment: RestrictionEnvironment) => (subject: Subject) => MaybePromise<readonly Key[] | Verdict>,
 ): Restriction {
   return {
     argument: true,
@@ -64,7 +85,12 @@ function access(
       const table = await environment.openTable(argument);
       const keys = keysOf(environment);
       const lookup: AccessLookup = { environment, kind, table, about };
-      return (subject) => lookUp(lookup, subject, keys(subject));
+      const ask = (subject: Subject, found: readonly Key[] | Verdict): MaybePromise<Verdict> =>
+        isKeys(found) ? lookUp(lookup, subject, found, 'dunno') : found;
+      return (subject) => {
+        const found = keys(subject);
+        return found instanceof Promise ? found.then((list) => ask(subject, list)) : ask(subject, found);
+      };
     },
   };
 }
@@ -75,22 +101,25 @@ const client = access(replySubjects.client, (environment) => {
   const names = nameKeys(environment);
   return ({ peer }) => [...names(peer.name), ...addressKeys(peer.address)];
 });
-const reverseClient = access(
-  { ...replySubjects.client, replyClass: 'Unverified Client host' },
-  nameOf(({ peer }) => peer.reverseName),
-);
+const reverseClient = access(replySubjects.reverseClient, (environment) => {
+  const names = nameKeys(environment);
+  return ({ peer }) => [...names(peer.reverseName), ...addressKeys(peer.address)];
+});
 const helo = access(
   replySubjects.helo,
   nameOf(({ heloName }) => heloName),
 );
 const sender = access(replySubjects.sender, (environment) => {
-  const keys = mailKeys(environment);
+  const keys = resolvedKeys(environment);
   const nullSender = [{ key: environment.configuration.text('smtpd_null_access_lookup_key'), partial: false }];
-  return ({ sender: address }) => (address === undefined ? NOTHING : address === '' ? nullSender : keys(address));
+  return (subject) => {
+    if (subject.sender === undefined) return NOTHING;
+    return subject.sender === '' ? nullSender : keys(subject, subject.sender);
+  };
 });
 const recipient = access(replySubjects.recipient, (environment) => {
-  const keys = mailKeys(environment);
-  return ({ recipient: address }) => (address === undefined || address === '' ? NOTHING : keys(address));
+  const keys = resolvedKeys(environment);
+  return (subject) => (subject.recipient ? keys(subject, subject.recipient) : NOTHING);
 });
 const etrn = access(
   replySubjects.etrn,
@@ -107,6 +136,21 @@ const clientCertificate = access(
       .filter((fingerprint) => fingerprint !== '')
       .map((key) => ({ key, partial: false })),
 );
+
+/** The keys of an address as trivial-rewrite(8) resolves it: `user%domain` and `domain!user` are looked up as user@domain. */
+function resolvedKeys(environment: RestrictionEnvironment) {
+  const keys = mailKeys(environment);
+  return (subject: Subject, address: string): MaybePromise<readonly Key[] | Verdict> => {
+    const judge = ({ flags, recipient: resolved }: ResolveReply): readonly Key[] | Verdict => {
+      if ((flags & ResolveFlag.FAIL) !== 0) return temporaryFailure(environment, subject, address);
+      if (resolved.includes('@')) return keys(resolved);
+      environment.log.warning(`check_mail_access: no @domain in address: ${resolved}`);
+      return NOTHING;
+    };
+    const reply = environment.resolve(address, subject.sender ?? '', subject.rewriteContext);
+    return reply instanceof Promise ? reply.then(judge) : judge(reply);
+  };
+}
 
 function nameOf(pick: (subject: Subject) => string) {
   return (environment: RestrictionEnvironment) => {

@@ -70,7 +70,7 @@ export async function compileRestrictions(
       checks.push(await make(environment, kind, restriction, name, argument));
       const next = words[at + 1];
       if (FINAL.has(name) && next !== undefined) {
-        environment.log.warning(`restriction \`${next}' after \`${word}' is ignored`);
+        environment.log.warning(`restriction \`${next}' after \`${name}' is ignored`);
       }
     } else if (classes.has(word)) {
       const inner = await compileRestrictions(environment, kind, environment.configuration.text(word), depth + 1);
@@ -94,7 +94,20 @@ async function make(
   name: string,
   argument: string | undefined,
 ): Promise<Check> {
+  const table = argument ?? name;
+  if (restriction.argument && name.endsWith('_access') && !table.includes(':')) {
+    return (subject) => {
+      environment.log.warning(`restriction ${name}: bad argument "${table}": need maptype:mapname`);
+      return serverError(environment, subject);
+    };
+  }
   if (argument !== undefined) return await restriction.make(environment, kind, argument);
+  if (Object.hasOwn(dnsListRestrictions, name)) {
+    return () => {
+      environment.log.warning(`restriction ${name} requires domain name argument`);
+      return 'dunno';
+    };
+  }
   return (subject) => {
     environment.log.warning(`restriction ${name} requires an argument`);
     return serverError(environment, subject);

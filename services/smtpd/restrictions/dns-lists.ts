@@ -8,6 +8,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { expand } from '../../../lib/config/expand.ts';
 import { splitEnhancedStatus } from '../../../lib/mail/enhanced-status.ts';
+import { isHostName } from '../../../lib/mail/mail-domain.ts';
 import { openMaps } from '../../../lib/tables/open.ts';
 import { TableError } from '../../../lib/tables/table.ts';
 import { parseAddress } from '../../../lib/util/ip-address.ts';
@@ -53,10 +54,16 @@ function reversed(address: string): string | undefined {
 /** Is the name on the list? */
 async function isListed(environment: RestrictionEnvironment, list: DnsList, name: string): Promise<boolean> {
   const query = `${name}.${list.domain}`;
+  // What cannot be a host name is on no list: a domain that ends with a dot.
+  if (!isHostName(query)) return false;
   const answer = await environment.dns.query(query, 'A');
   if (answer.status === 'retry' || answer.status === 'filtered') {
-    const why = answer.problem ?? 'Host not found, try again';
-    environment.log.warning(`${query}: RBL lookup error: Error looking up name=${query} type=A: ${why}`);
+    const what = `name=${query} type=A`;
+    const why =
+      answer.status === 'retry' && answer.problem !== FILTER_SYNTAX
+        ? `Host or domain name not found. Name service error for ${what}: Host not found, try again`
+        : `Error looking up ${what}: ${answer.problem ?? FILTERED}`;
+    environment.log.warning(`${query}: RBL lookup error: ${why}`);
     return false;
   }
   return answer.records.some((address) => list.listed(address));
@@ -71,6 +78,10 @@ async function reason(environment: RestrictionEnvironment, query: string): Promi
   }
   return answer.records[0] ?? '';
 }
+
+/** What a filter that cannot be read answers. */
+const FILTER_SYNTAX = 'Invalid DNS reply filter syntax';
+const FILTERED = 'DNS reply filter drops all results';
 
 interface Listed {
   readonly list: DnsList;

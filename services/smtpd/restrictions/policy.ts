@@ -76,6 +76,7 @@ export class AccessPolicy {
     const { configuration } = environment;
     const text = (parameter: string) => configuration.text(parameter);
     if (options.guarded ?? true) requireRelayGuard(environment);
+    requireDefinitions(environment);
     const lists: Lists = {
       client: await compileRestrictions(environment, 'client', text('smtpd_client_restrictions')),
       helo: await compileRestrictions(environment, 'helo', text('smtpd_helo_restrictions')),
@@ -110,11 +111,13 @@ export class AccessPolicy {
 
   helo(subject: Subject, stage: 'HELO' | 'EHLO'): MaybePromise<Outcome> {
     subject.stage = stage;
+    forget(subject, 'HELO', 'EHLO');
     return this.#delay ? undefined : this.#run(subject, [this.#lists.helo], ['CONNECT']);
   }
 
   mail(subject: Subject): MaybePromise<Outcome> {
     subject.stage = 'MAIL';
+    forget(subject, 'MAIL');
     subject.senderListed = false;
     return this.#delay ? undefined : this.#run(subject, this.#stages.delayed, ['CONNECT', 'HELO', 'EHLO']);
   }
@@ -188,6 +191,17 @@ export class AccessPolicy {
     if (deferIfPermit === undefined) return undefined;
     logAction(this.#environment.log, subject, 'reject', deferIfPermit.reply);
     return deferIfPermit.reply;
+  }
+}
+
+/** What an earlier command of the same kind left to be deferred is no matter of this one. */
+function forget(subject: Subject, ...stages: readonly Stage[]): void {
+  for (const stage of stages) subject.carried?.delete(stage);
+}
+
+function requireDefinitions({ configuration }: RestrictionEnvironment): void {
+  for (const name of configuration.list('smtpd_restriction_classes')) {
+    if (!configuration.raw(name)?.trim()) throw new FatalError(`restriction class \`${name}' needs a definition`);
   }
 }
 

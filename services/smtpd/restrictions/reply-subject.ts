@@ -13,8 +13,9 @@ const helo: ReplySubject = { replyClass: 'Helo command', name: (subject) => subj
 const sender: ReplySubject = { replyClass: 'Sender address', name: (subject) => subject.sender ?? '' };
 const recipient: ReplySubject = { replyClass: 'Recipient address', name: (subject) => subject.recipient ?? '' };
 
-export const replySubjects: Readonly<Record<ListKind, ReplySubject>> = {
+export const replySubjects: Readonly<Record<ListKind | 'reverseClient', ReplySubject>> = {
   client,
+  reverseClient: { replyClass: 'Unverified Client host', name: (subject) => subject.peer.reverseName },
   helo,
   sender,
   recipient,

@@ -20,6 +20,13 @@ const RECORDS: Readonly<Record<string, readonly unknown[]>> = {
   'example.com NS': ['ns.example.com'],
   'ns.example.com A': ['192.0.2.53'],
   'client.example.com A': ['192.0.2.1'],
+  'two.example MX': [
+    { preference: 10, exchange: 'one.two.example' },
+    { preference: 20, exchange: 'other.two.example' },
+  ],
+  'one.two.example A': ['198.51.100.1'],
+  'other.two.example A': ['198.51.100.2'],
+  'half.away.example A': ['192.0.2.3'],
   'null.example MX': [{ preference: 0, exchange: '' }],
   '9.2.0.192.list.example A': ['127.0.0.2'],
   '9.2.0.192.list.example TXT': ['listed'],
@@ -30,7 +37,7 @@ const AWAY = 'away.example';
 const dns: Lookup = {
   query<T extends RecordType>(name: string, type: T): Answer<T> {
     const records = (RECORDS[`${name.toLowerCase()} ${type}`] ?? []) as RecordData[T][];
-    const status = name.endsWith(AWAY) ? 'retry' : records.length > 0 ? 'found' : 'not-found';
+    const status = records.length > 0 ? 'found' : name.endsWith(AWAY) ? 'retry' : 'not-found';
     return { status, records, authentic: false, canonicalName: name, ttl: 60 };
   },
 };
@@ -73,9 +80,12 @@ async function rcpt(mainCf: string, session: Session = {}): Promise<{ reply: str
     tables,
     mynetworks: await NamaddrList.open('mynetworks', configuration.text('mynetworks'), tables),
     resolve: (address) => {
-      const local = address.endsWith('@example.org') || !address.includes('@');
-      const flags = local ? ResolveFlag.CLASS_LOCAL | ResolveFlag.FINAL : ResolveFlag.CLASS_DEFAULT;
-      return { transport: 'smtp', nexthop: '', recipient: address, flags };
+      const local = address.endsWith('@example.org') || !/[@%]/.test(address);
+      const flags = local ? ResolveFlag.CLASS_LOCAL : ResolveFlag.CLASS_DEFAULT;
+      const recipient = address.includes('@')
+        ? address
+        : `${address.replace('%', '@')}${address.includes('%') ? '' : '@example.org'}`;
+      return { transport: 'smtp', nexthop: '', recipient, flags };
     },
     dns: new FilteredLookup(dns, await openMaps('smtpd_dns_reply_filter', '', tables), log),
     openTable: (spec) => openTable(spec, tables),
@@ -150,6 +160,18 @@ const cases: readonly [situation: string, mainCf: string, session: Session, repl
     'a client whose name does not lead back',
     list('reject_unknown_reverse_client_hostname'),
     { client: { name: 'unknown', nameStatus: 'forged' } },
+    'Ok',
+  ],
+  [
+    'a client whose address has no name',
+    list('reject_unknown_reverse_client_hostname'),
+    { client: { reverseName: 'unknown', reverseNameStatus: 'permanent' } },
+    '450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.1]',
+  ],
+  [
+    'a DNS list that cannot be asked for the dot at its end',
+    list('reject_rbl_client list.example.'),
+    { client: { address: '192.0.2.9' } },
     'Ok',
   ],
   [
@@ -284,6 +306,136 @@ const cases: readonly [situation: string, mainCf: string, session: Session, repl
     '550 5.1.1 <user@example.org>: Recipient address rejected: User unknown',
   ],
   [
+    'a HELO name in brackets that is no address',
+    list('reject_non_fqdn_helo_hostname'),
+    { helo: '[client]' },
+    '501 5.5.2 <[client]>: Helo command rejected: invalid ip address',
+  ],
+  [
+    'a HELO name in brackets that the DNS is not asked for',
+    list('reject_unknown_helo_hostname'),
+    { helo: '[client]' },
+    '501 5.5.2 <[client]>: Helo command rejected: invalid ip address',
+  ],
+  [
+    'an address as HELO name is in no DNS',
+    list('reject_unknown_helo_hostname'),
+    { helo: '192.0.2.1' },
+    '450 4.7.1 <192.0.2.1>: Helo command rejected: Host not found',
+  ],
+  [
+    'a HELO name in UTF-8',
+    list('reject_invalid_helo_hostname'),
+    { helo: 'münchen.example' },
+    '501 5.5.2 <münchen.example>: Helo command rejected: Invalid name',
+  ],
+  ['a sender domain of ours needs no DNS', list('reject_unknown_sender_domain'), { sender: 'a@example.org' }, 'Ok'],
+  [
+    'a sender domain with an address, whatever its MX records',
+    list('reject_unknown_sender_domain'),
+    { sender: 'a@half.away.example' },
+    'Ok',
+  ],
+  [
+    'the domain of a sender is that which it resolves to',
+    list('reject_unknown_sender_domain'),
+    { sender: 'a%nowhere.example' },
+    '450 4.1.8 <a%nowhere.example>: Sender address rejected: Domain not found',
+  ],
+  [
+    'a tab in the text of a table',
+    list('check_recipient_access inline:{{user@=REJECT a\tb}}'),
+    {},
+    '554 5.7.1 <user@example.org>: Recipient address rejected: a b',
+  ],
+  [
+    'defer_if_reject goes before soft_bounce',
+    `${list('check_recipient_access inline:{{user@=DEFER_IF_REJECT later}}, reject')}soft_bounce = yes\n`,
+    {},
+    '450 4.7.1 <user@example.org>: Recipient address rejected: later',
+  ],
+  [
+    'a quoted local part in a table',
+    list('check_recipient_access inline:{{"a b"@example.org=REJECT quoted}}'),
+    { recipient: 'a b@example.org' },
+    '554 5.7.1 <a b@example.org>: Recipient address rejected: quoted',
+  ],
+  [
+    'the same without quotes',
+    list('check_recipient_access pcre:{{/^a b@example/ REJECT plain}}'),
+    { recipient: 'a b@example.org' },
+    '554 5.7.1 <a b@example.org>: Recipient address rejected: plain',
+  ],
+  [
+    'a table is asked for the address that a sender resolves to',
+    list('check_sender_access inline:{{elsewhere.example=REJECT}}'),
+    { sender: 'a%elsewhere.example' },
+    '554 5.7.1 <a%elsewhere.example>: Sender address rejected: Access denied',
+  ],
+  [
+    'the unverified name of a client in a table',
+    list('check_reverse_client_hostname_access inline:{example.net=REJECT}'),
+    { client: { reverseName: 'rev.example.net' } },
+    '554 5.7.1 <rev.example.net>: Unverified Client host rejected: Access denied',
+  ],
+  [
+    'the network of a client with an unverified name',
+    list('check_reverse_client_hostname_access inline:{192.0.2=REJECT}'),
+    { client: { reverseName: 'rev.example.net' } },
+    '554 5.7.1 <rev.example.net>: Unverified Client host rejected: Access denied',
+  ],
+  [
+    'an address literal is its own mail server',
+    list('check_sender_mx_access inline:{192.0.2.25=REJECT}'),
+    { sender: 'a@[192.0.2.25]' },
+    '554 5.7.1 <a@[192.0.2.25]>: Sender address rejected: Access denied',
+  ],
+  [
+    'a DUNNO for one mail server is the answer for all',
+    list('check_sender_mx_access inline:{198.51.100.1=DUNNO, 198.51.100.2=REJECT}'),
+    { sender: 'a@two.example' },
+    'Ok',
+  ],
+  [
+    'a domain with a dot at its end has no name servers',
+    list('check_sender_ns_access inline:{ns.example.com=REJECT}'),
+    { sender: 'a@example.com.' },
+    'Ok',
+  ],
+  [
+    'mail that is thrown away is judged no further',
+    `smtpd_sender_restrictions = check_sender_access inline:{sender@=DISCARD}\n${list('reject')}`,
+    {},
+    'Ok',
+  ],
+  [
+    'both kinds of deferral end the search',
+    list('defer_if_permit, defer_if_reject, reject'),
+    {},
+    '450 4.7.0 <user@example.org>: Recipient address rejected: defer_if_permit requested',
+  ],
+  [
+    'a refusal that is temporary stays what it is after defer_if_reject',
+    list('defer_if_reject, defer'),
+    {},
+    '450 4.3.2 <user@example.org>: Recipient address rejected: Try again later',
+  ],
+  [
+    'warn_if_reject does not keep defer_if_reject from what it does',
+    list('warn_if_reject defer_if_reject, reject'),
+    {},
+    '450 4.7.0 <user@example.org>: Recipient address rejected: defer_if_reject requested',
+  ],
+  ['warn_if_reject makes a warning of defer_if_permit', list('warn_if_reject defer_if_permit, permit'), {}, 'Ok'],
+  [
+    'warn_if_reject does not hide a mistake in the configuration',
+    list('warn_if_reject reject_everything_bad'),
+    {},
+    '451 4.3.5 Server configuration error',
+  ],
+  ['a table that is none', list('check_client_access somewhere, permit'), {}, '451 4.3.5 Server configuration error'],
+  ['a DNS list without a name', list('permit_inet_interfaces, reject_rbl_client'), {}, 'Ok'],
+  [
     'client restrictions at RCPT',
     'smtpd_client_restrictions = reject\n',
     {},
@@ -309,6 +461,65 @@ test('every refusal is logged with client, sender, recipient and HELO name', asy
     `NOQUEUE: reject_warning: RCPT from client.example.com[192.0.2.1]: ${tail}`,
     `NOQUEUE: reject: RCPT from client.example.com[192.0.2.1]: ${tail}`,
   ]);
+});
+
+const actions: readonly [action: string, lines: readonly string[]][] = [
+  ['INFO so it is', ['NOQUEUE: info: RCPT from client.example.com[192.0.2.1]: so it is; TAIL']],
+  ['WARN', ['NOQUEUE: warn: RCPT from client.example.com[192.0.2.1]: ; TAIL']],
+  ['PREPEND X-Seen: yes', []],
+  ['PREPEND nothing', ['warning: access table inline:TABLE entry "user@example.org" requires header: text']],
+  ['FILTER', ['warning: access table inline:TABLE entry "user@example.org" has FILTER entry without value']],
+  [
+    'HOLD',
+    [
+      'NOQUEUE: hold: RCPT from client.example.com[192.0.2.1]: <user@example.org>: Recipient address triggers HOLD action; TAIL',
+    ],
+  ],
+];
+
+for (const [action, expected] of actions) {
+  test(`what is logged for ${action}, of two lists with the same table`, async () => {
+    const table = `{{user@=${action}}}`;
+    const both = action === 'HOLD' ? `check_recipient_access inline:${table}, ` : '';
+    const { lines } = await rcpt(list(`${both}check_recipient_access inline:${table}`));
+    const tail = 'from=<sender@example.com> to=<user@example.org> proto=SMTP helo=<client.example.com>';
+    assert.deepEqual(
+      lines,
+      expected.map((line) => line.replace('TAIL', tail).replace('TABLE', table)),
+    );
+  });
+}
+
+test('a server that a table permits is a mistake', async () => {
+  const { reply, lines } = await rcpt(list('check_sender_mx_access inline:{mx.example.com=OK}'));
+  assert.equal(reply, '451 4.3.5 Server configuration error');
+  assert.deepEqual(lines.slice(0, 3), [
+    'warning: restriction check_sender_mx_access returns OK for sender@example.com',
+    'warning: this is not allowed for security reasons',
+    'warning: use DUNNO instead of OK if you want to make an exception',
+  ]);
+});
+
+const troubles: readonly [restriction: string, sender: string, line: string][] = [
+  ['mx', 'a@away.example', 'Unable to look up MX host for away.example: Host not found, try again'],
+  ['ns', 'a@away.example', 'Unable to look up NS host for away.example: Host not found, try again'],
+  ['ns', 'a@nowhere.example', 'Unable to look up NS host for a@nowhere.example: Host not found'],
+  [
+    'mx',
+    'a@nowhere.example',
+    'Unable to look up MX host nowhere.example for Sender address a@nowhere.example: Name or service not known',
+  ],
+];
+
+for (const [restriction, sender, line] of troubles) {
+  test(`servers (${restriction}) of ${sender} that cannot be looked up`, async () => {
+    const { lines } = await rcpt(list(`check_sender_${restriction}_access inline:{x=REJECT}`), { sender });
+    assert.deepEqual(lines, [`warning: ${line}`]);
+  });
+}
+
+test('a restriction class without a definition is told at the start', async () => {
+  await assert.rejects(rcpt('smtpd_restriction_classes = strict\n'), /restriction class `strict' needs a definition/);
 });
 
 test('a misspelling that guides spread is read as what it means, with a warning', async () => {

@@ -5,6 +5,9 @@
  *
  * A table that permits because of a server is a mistake: whoever runs the server could make it say so (postconf(5)).
  */
+import { isIP } from 'node:net';
+import type { RecordData, RecordType } from '../../../lib/dns/answer.ts';
+import { isAddressLiteral, isHostName } from '../../../lib/mail/mail-domain.ts';
 import type { Table } from '../../../lib/tables/table.ts';
 import { type AccessLookup, lookUp } from './access.ts';
 import { addressKeys, type Key, nameKeys } from './access-keys.ts';
@@ -19,98 +22,145 @@ interface Servers {
   readonly hosts: readonly string[];
   /** Why there are none; empty where that is no surprise. */
   readonly problem: string;
+  /** The name that was asked for last. */
+  readonly asked?: string;
 }
 
-const NONE: Servers = { hosts: [], problem: '' };
+const PROBLEMS: Readonly<Record<string, string>> = {
+  'not-found': 'Host not found',
+  'no-data': 'Host found but no data record of requested type',
+  retry: 'Host not found, try again',
+};
+
+/** Asks the DNS; what cannot be a host name is not there. */
+async function ask<T extends RecordType>(environment: RestrictionEnvironment, name: string, type: T) {
+  if (isHostName(name)) return await environment.dns.query(name, type);
+  const nothing: readonly RecordData[T][] = [];
+  return { status: 'not-found' as const, records: nothing, problem: undefined };
+}
+
+function problemOf({ status, problem }: { status: string; problem?: string | undefined }): string {
+  return PROBLEMS[status] ?? problem ?? status;
+}
 
 /** Host names to ask the table for, and whose addresses to ask it for. */
 async function serversOf(environment: RestrictionEnvironment, domain: string, type: ServerType): Promise<Servers> {
   if (type === 'A') return { hosts: [domain], problem: '' };
-  if (type === 'MX') {
-    const answer = await environment.dns.query(domain, 'MX');
-    if (answer.status === 'found') {
-      return { hosts: answer.records.map(({ exchange }) => exchange).filter((host) => host !== ''), problem: '' };
-    }
-    // Without MX records mail goes to the host of that name.
-    if (answer.status === 'no-data' || answer.status === 'not-found') return { hosts: [domain], problem: '' };
-    return { hosts: [], problem: answer.problem ?? 'Host not found, try again' };
+  return type === 'MX' ? await mailServers(environment, domain) : await nameServers(environment, domain);
+}
+
+async function mailServers(environment: RestrictionEnvironment, domain: string): Promise<Servers> {
+  const answer = await ask(environment, domain, 'MX');
+  if (answer.status === 'found') {
+    return { hosts: answer.records.map(({ exchange }) => exchange).filter((host) => host !== ''), problem: '' };
   }
-  for (let name = domain; ; name = name.slice(name.indexOf('.') + 1)) {
-    const answer = await environment.dns.query(name, 'NS');
+  // Without MX records mail goes to the host of that name.
+  if (answer.status === 'no-data' || answer.status === 'not-found') return { hosts: [domain], problem: '' };
+  return { hosts: [], problem: problemOf(answer), asked: domain };
+}
+
+/** Those of the domain, or of the nearest one above it that has any. */
+async function nameServers(environment: RestrictionEnvironment, domain: string): Promise<Servers> {
+  for (let name = domain; ; ) {
+    const answer = await ask(environment, name, 'NS');
     if (answer.status === 'found') return { hosts: answer.records, problem: '' };
-    if (answer.status === 'retry') return { hosts: [], problem: answer.problem ?? 'Host not found, try again' };
-    if (!name.slice(name.indexOf('.') + 1).includes('.')) return { hosts: [], problem: 'Host not found' };
+    if (answer.status === 'retry') return { hosts: [], problem: problemOf(answer), asked: name };
+    const dot = name.indexOf('.');
+    if (dot < 0 || dot === name.length - 1) return { hosts: [], problem: problemOf(answer) };
+    name = name.slice(dot + 1);
   }
 }
 
 /** The addresses of a host, or why there are none. */
 async function addressesOf(environment: RestrictionEnvironment, host: string): Promise<Servers> {
+  if (isIP(host) !== 0) return { hosts: [host], problem: '' };
   const addresses: string[] = [];
-  let retry = false;
+  const found = new Set<string>();
   for (const type of ['A', 'AAAA'] as const) {
-    const answer = await environment.dns.query(host, type);
+    const answer = await ask(environment, host.replace(/\.$/, ''), type);
     addresses.push(...answer.records);
-    retry ||= answer.status === 'retry';
+    found.add(answer.status);
   }
   if (addresses.length > 0) return { hosts: addresses, problem: '' };
-  return {
-    hosts: [],
-    problem: retry ? 'Temporary failure in name resolution' : 'Name or service not known',
-  };
+  if (found.has('retry')) return { hosts: [], problem: 'Temporary failure in name resolution' };
+  const named = found.has('no-data') ? 'No address associated with hostname' : 'Name or service not known';
+  return { hosts: [], problem: named };
 }
 
-/** The domain of a name or an address; undefined where there is nothing to ask the DNS for. */
-function domainOf(text: string): string | undefined {
-  const domain = text.slice(text.lastIndexOf('@') + 1).replace(/\.$/, '');
-  if (domain === '' || domain.startsWith('[') || /^[\d.]+$/.test(domain) || domain.includes(':')) return undefined;
-  return domain;
+interface ServerLookup extends AccessLookup {
+  /** The restriction, as main.cf spells it. */
+  readonly restriction: string;
+  readonly type: ServerType;
 }
 
-async function judge(lookup: AccessLookup, subject: Subject, name: string, type: ServerType): Promise<Verdict> {
-  const { environment, about } = lookup;
-  const domain = domainOf(name);
-  if (domain === undefined) return 'dunno';
-  const servers = domain === '' ? NONE : await serversOf(environment, domain, type);
+async function judge(lookup: ServerLookup, subject: Subject, name: string): Promise<Verdict> {
+  const { environment, type, about } = lookup;
+  const domain = name.slice(name.lastIndexOf('@') + 1);
+  if (domain === '' || (type === 'A' && isIP(domain) !== 0)) return 'dunno';
+  if (domain.startsWith('[')) return judgeLiteral(lookup, subject, domain);
+  const servers = await serversOf(environment, domain, type);
   if (servers.problem !== '') {
-    environment.log.warning(`Unable to look up ${type} host for ${name}: ${servers.problem}`);
+    environment.log.warning(
+      `Unable to look up ${type} host for ${servers.asked ?? about.name(subject)}: ${servers.problem}`,
+    );
     return 'dunno';
   }
   const names = nameKeys(environment);
   for (const host of servers.hosts) {
-    const byName = type === 'A' ? 'dunno' : await askTable(lookup, subject, names(host));
-    if (byName !== 'dunno') return byName;
-    const addresses = await addressesOf(environment, host);
-    if (addresses.problem !== '' && type !== 'A') {
-      const text = `Unable to look up ${type} host ${host} for ${about.replyClass} ${name}: ${addresses.problem}`;
-      environment.log.warning(text);
-    }
-    for (const address of addresses.hosts) {
-      const byAddress = await askTable(lookup, subject, addressKeys(address));
-      if (byAddress !== 'dunno') return byAddress;
-    }
+    const answered =
+      (type === 'A' ? undefined : await askTable(lookup, subject, names(host))) ??
+      (await judgeAddresses(lookup, subject, host));
+    if (answered !== undefined) return answered;
   }
   return 'dunno';
 }
 
-async function askTable(lookup: AccessLookup, subject: Subject, keys: readonly Key[]): Promise<Verdict> {
-  const verdict = await lookUp(lookup, subject, keys);
+async function judgeAddresses(lookup: ServerLookup, subject: Subject, host: string): Promise<Verdict | undefined> {
+  const { environment, about, type } = lookup;
+  const addresses = await addressesOf(environment, host);
+  if (addresses.problem !== '' && type !== 'A') {
+    const text = `Unable to look up ${type} host ${host} for ${about.replyClass} ${about.name(subject)}: ${addresses.problem}`;
+    environment.log.warning(text);
+  }
+  for (const address of addresses.hosts) {
+    const answered = await askTable(lookup, subject, addressKeys(address));
+    if (answered !== undefined) return answered;
+  }
+  return undefined;
+}
+
+/** `[192.0.2.1]` names its only server itself; it has no name servers. */
+async function judgeLiteral(lookup: ServerLookup, subject: Subject, domain: string): Promise<Verdict> {
+  if (lookup.type === 'NS' || !isAddressLiteral(domain)) return 'dunno';
+  const address = domain.slice(1, -1).replace(/^ipv6:/i, '');
+  return (await askTable(lookup, subject, addressKeys(address))) ?? 'dunno';
+}
+
+/** Undefined where the table has none of the keys; a DUNNO that is there ends the search as any other result does. */
+async function askTable(lookup: ServerLookup, subject: Subject, keys: readonly Key[]): Promise<Verdict | undefined> {
+  const verdict = await lookUp<Verdict | undefined>(lookup, subject, keys, undefined);
   if (verdict !== 'permit') return verdict;
-  const { environment, table } = lookup;
-  environment.log.warning(
-    `access table ${table.type}:${table.name}: OK result for "${keys[0]?.key}" is not allowed for security reasons; use DUNNO instead of OK`,
-  );
+  const { environment, restriction, about } = lookup;
+  environment.log.warning(`restriction ${restriction} returns OK for ${about.name(subject)}`);
+  environment.log.warning('this is not allowed for security reasons');
+  environment.log.warning('use DUNNO instead of OK if you want to make an exception');
   return serverError(environment, subject);
 }
 
-function serverAccess(about: ReplySubject, pick: (subject: Subject) => string, type: ServerType): Restriction {
+function serverAccess(
+  restriction: string,
+  about: ReplySubject,
+  pick: (subject: Subject) => string,
+  type: ServerType,
+): Restriction {
   return {
     argument: true,
     make: async (environment, kind, argument): Promise<Check> => {
       const table: Table = await environment.openTable(argument);
-      const lookup: AccessLookup = { environment, kind, table, about };
+      const lookup: ServerLookup = { environment, kind, table, about, restriction, type };
       return (subject) => {
         const name = pick(subject);
-        return name === '' || name === 'unknown' ? 'dunno' : judge(lookup, subject, name, type);
+        return name === '' || name === 'unknown' ? 'dunno' : judge(lookup, subject, name);
       };
     },
   };
@@ -118,10 +168,7 @@ function serverAccess(about: ReplySubject, pick: (subject: Subject) => string, t
 
 const SUBJECTS: Readonly<Record<string, readonly [ReplySubject, (subject: Subject) => string]>> = {
   check_client: [replySubjects.client, ({ peer }) => peer.name],
-  check_reverse_client_hostname: [
-    { ...replySubjects.client, replyClass: 'Unverified Client host' },
-    ({ peer }) => peer.reverseName,
-  ],
+  check_reverse_client_hostname: [replySubjects.reverseClient, ({ peer }) => peer.reverseName],
   check_helo: [replySubjects.helo, ({ heloName }) => heloName],
   check_sender: [replySubjects.sender, ({ sender }) => sender ?? ''],
   check_recipient: [replySubjects.recipient, ({ recipient }) => recipient ?? ''],
@@ -129,9 +176,9 @@ const SUBJECTS: Readonly<Record<string, readonly [ReplySubject, (subject: Subjec
 
 export const serverAccessRestrictions: RestrictionTable = Object.fromEntries(
   Object.entries(SUBJECTS).flatMap(([prefix, [about, pick]]) =>
-    (['A', 'MX', 'NS'] as const).map((type) => [
-      `${prefix}_${type.toLowerCase()}_access`,
-      serverAccess(about, pick, type),
-    ]),
+    (['A', 'MX', 'NS'] as const).map((type) => {
+      const name = `${prefix}_${type.toLowerCase()}_access`;
+      return [name, serverAccess(name, about, pick, type)];
+    }),
   ),
 );

@@ -15,7 +15,7 @@ import { TableError } from '../../../lib/tables/table.ts';
 import { splitOutsideBraces } from '../../../lib/util/split.ts';
 import type { RestrictionEnvironment } from '../../../services/smtpd/restrictions/environment.ts';
 import { AccessPolicy } from '../../../services/smtpd/restrictions/policy.ts';
-import { type NameStatus, type Peer, Subject } from '../../../services/smtpd/restrictions/subject.ts';
+import { type NameStatus, noActions, type Peer, Subject } from '../../../services/smtpd/restrictions/subject.ts';
 import { adapterContext, inputLines, logLine, printLines } from '../support/tables.ts';
 
 const PROGRAM = 'smtpd_check';
@@ -195,6 +195,8 @@ for (const line of inputLines()) {
   const [word = '', ...rest] = splitOutsideBraces(line, ' \t');
   const name = word.toLowerCase();
   const command = COMMANDS[name];
+  // Each command is judged as if it were about a message of its own.
+  subject.actions = noActions();
   if (command !== undefined) printLines((await command(rest)) ?? 'OK');
   else printLines(await set(name, rest.join(' ')));
 }
