@@ -13,6 +13,7 @@ export function data(session: Session, words: readonly CommandWord[]): MaybeProm
   const { transaction, context, subject } = session;
   if (session.chunking !== undefined) return '503 5.5.1 Error: DATA after BDAT';
   if (transaction === undefined) return '503 5.5.1 Error: need RCPT command';
+  if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   if (transaction.recipients.length === 0) return '554 5.5.1 Error: no valid recipients';
   if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   const start = (refusal: string | undefined): string => {

@@ -75,6 +75,73 @@ test('XCLIENT makes another client of the session, for hosts that may', async ()
   );
 });
 
+const dialogues: readonly [situation: string, mainCf: string, commands: readonly string[], reply: RegExp][] = [
+  ['XCLIENT with a name that is none', '', ['XCLIENT NAME=a..b'], /^501 5\.5\.4 Bad NAME syntax: a\.\.b$/],
+  ['XCLIENT with a name that is an address', '', ['XCLIENT NAME=192.0.2.1'], /^501 5\.5\.4 Bad NAME syntax: 192/],
+  ['XCLIENT with an address that is none', '', ['XCLIENT ADDR=10.2.3'], /^501 5\.5\.4 Bad ADDR syntax: 10\.2\.3$/],
+  ['XCLIENT with IPv6 that does not say so', '', ['XCLIENT ADDR=2001:db8::1'], /^501 5\.5\.4 Bad ADDR syntax: 2001/],
+  ['XCLIENT with another protocol', '', ['XCLIENT PROTO=HTTP'], /^501 5\.5\.4 Bad PROTO syntax: HTTP$/],
+  ['XCLIENT with a port that is none', '', ['XCLIENT PORT=smtp'], /^501 5\.5\.4 Bad PORT syntax: smtp$/],
+  ['XCLIENT without a value', '', ['XCLIENT NAME='], /^501 5\.5\.4 Error: attribute=value expected$/],
+  ['XCLIENT with no address', '', ['XCLIENT ADDR=[UNAVAILABLE]'], /^220 /],
+  ['VRFY says what it was asked', '', ['VRFY <user@example.org>'], /^252 2\.0\.0 <user@example\.org>$/],
+  ['SIZE without a value', '', ['MAIL FROM:<> SIZE'], /^555 5\.5\.4 Unsupported option: SIZE$/],
+  ['NOTIFY without a value', '', ['MAIL FROM:<>', 'RCPT TO:<user@example.org> NOTIFY'], /^555 5\.5\.4 /],
+  ['SIZE that is not announced', 'smtpd_discard_ehlo_keywords = size\n', ['MAIL FROM:<> SIZE=1'], /^250 /],
+  ['ETRN that is not announced', 'smtpd_discard_ehlo_keywords = etrn\n', ['ETRN'], /^500 5\.5\.4 Syntax: ETRN domain$/],
+  ['DATA before all else', '', ['DATA at once'], /^503 5\.5\.1 /],
+  ['a domain in UTF-8 without SMTPUTF8', '', ['MAIL FROM:<a@bücher.example>'], /^501 5\.1\.7 /],
+  ['a domain in UTF-8 with SMTPUTF8', '', ['MAIL FROM:<a@bücher.example> SMTPUTF8'], /^250 /],
+  [
+    'a HELO that is refused leaves the mail transaction alone',
+    'smtpd_delay_reject = no\nsmtpd_helo_restrictions = reject_invalid_helo_hostname\n',
+    ['MAIL FROM:<>', 'HELO a..b', 'RCPT TO:<user@example.org>'],
+    /^250 2\.1\.5 /,
+  ],
+  [
+    'a deferral of one sender is none of the next',
+    'smtpd_delay_reject = no\nsmtpd_sender_restrictions = check_sender_access inline:{{a@=DEFER_IF_PERMIT}}\n',
+    ['MAIL FROM:<a@example.com>', 'RSET', 'MAIL FROM:<b@example.com>', 'RCPT TO:<user@example.org>'],
+    /^250 2\.1\.5 /,
+  ],
+  [
+    'characters of HELO names that could do harm',
+    'smtpd_recipient_restrictions = reject_invalid_helo_hostname, reject_unauth_destination\n',
+    ['EHLO a;b@c', 'MAIL FROM:<>', 'RCPT TO:<user@example.org>'],
+    /^501 5\.5\.2 <a\?b\?c>: Helo command rejected: Invalid name$/,
+  ],
+];
+
+for (const [situation, mainCf, commands, expected] of dialogues) {
+  test(`replies: ${situation}`, async () => {
+    await using smtpd = await startSmtpd({
+      mainCf: `smtpd_authorized_xclient_hosts = 127.0.0.1\n${mainCf}`,
+      warnings: ['Illegal address syntax'],
+    });
+    using client = await smtpd.client();
+    let reply = '';
+    for (const command of commands) reply = await client.say(command);
+    assert.match(reply, expected);
+  });
+}
+
+test('HELO after EHLO leaves the protocol what it was', async () => {
+  await using smtpd = await startSmtpd({ mainCf: 'smtpd_authorized_xclient_hosts = 127.0.0.1\n' });
+  using client = await smtpd.client();
+  await client.say('XCLIENT ADDR=192.0.2.9');
+  for (const command of ['EHLO a', 'HELO b', 'MAIL FROM:<>', 'RCPT TO:<a@elsewhere.example>'])
+    await client.say(command);
+  await smtpd.context.logged('proto=ESMTP helo=<b>');
+});
+
+test('a login that XCLIENT tells of is logged with that method', async () => {
+  await using smtpd = await startSmtpd({ mainCf: 'smtpd_authorized_xclient_hosts = 127.0.0.1\n' });
+  using client = await smtpd.client();
+  await client.say('XCLIENT LOGIN=somebody');
+  await client.envelope();
+  await smtpd.context.logged('sasl_method=XCLIENT, sasl_username=somebody');
+});
+
 test('ETRN flushes the queue for a site', async () => {
   const sites: string[] = [];
   const queue = {

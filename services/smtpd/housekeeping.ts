@@ -2,6 +2,7 @@
 import { isHostName } from '../../lib/mail/mail-domain.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { parseMailPath } from '../../lib/smtp/mail-path.ts';
+import { printable } from '../../lib/util/byte-text.ts';
 import { noActions } from './restrictions/subject.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
@@ -59,13 +60,14 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
   if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
   const last = words[words.length - 1]!.text.toUpperCase();
   const arguments_ = words.length > 2 && last === 'SMTPUTF8' ? words.slice(1, -1) : words.slice(1);
-  const path = parseMailPath(arguments_.map((word) => word.text).join(' '));
+  const asGiven = arguments_.map((word) => word.text).join(' ');
+  const path = parseMailPath(asGiven);
   if (path === undefined || path.address === '') return '501 5.1.3 Bad recipient address syntax';
   const saved = subject.recipient;
   subject.recipient = path.address;
   const answer = (refusal: string | undefined): string => {
     subject.recipient = saved;
-    return refusal ?? `252 2.0.0 ${path.address}`;
+    return refusal ?? `252 2.0.0 ${printable(asGiven)}`;
   };
   const refusal = context.policy.rcpt(subject, 'VRFY');
   return refusal instanceof Promise ? refusal.then(answer) : answer(refusal);
@@ -74,7 +76,6 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
 /** Asks for the delivery of what waits for a site. Its replies have no enhanced status codes, as with Postfix. */
 export function etrn(session: Session, words: readonly CommandWord[]): MaybePromise<string> {
   const { settings, subject, context } = session;
-  if (session.discard.has('etrn')) return '500 5.5.2 Error: command not recognized';
   if (settings.heloRequired && subject.heloName === '') return '503 Error: send HELO/EHLO first';
   if (session.transaction !== undefined) return '503 Error: MAIL transaction in progress';
   if (words.length !== 2) return '500 Syntax: ETRN domain';

@@ -94,13 +94,12 @@ function readParameters(session: Session, transaction: Transaction, words: reado
     const value = equals < 0 ? '' : text.slice(equals + 1);
     switch (name) {
       case 'BODY':
-        if (discard.has('8bitmime')) return unsupported(text);
         if (value.toUpperCase() === '8BITMIME') transaction.encoding = '8bit';
         else if (value.toUpperCase() === '7BIT') transaction.encoding = '7bit';
         else return unsupported(text);
         break;
       case 'SIZE': {
-        if (discard.has('size')) return unsupported(text);
+        if (equals < 0) return unsupported(text);
         if (!/^\d+$/.test(value)) return '501 5.5.4 Bad message size syntax';
         if (value.length > SIZE_DIGITS) return '552 5.3.4 Message size exceeds file system imposed limit';
         transaction.declaredSize = Number(value);

@@ -89,7 +89,8 @@ function readParameters(session: Session, words: readonly CommandWord[]): Option
     const text = words[at]!.text;
     const equals = text.indexOf('=');
     const name = (equals < 0 ? text : text.slice(0, equals)).toUpperCase();
-    const value = equals < 0 ? '' : text.slice(equals + 1);
+    if (equals < 0) return unsupported(text);
+    const value = text.slice(equals + 1);
     switch (name) {
       case 'NOTIFY': {
         if (session.discard.has('dsn')) return '501 5.7.1 DSN support is disabled';

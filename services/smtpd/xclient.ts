@@ -4,6 +4,7 @@
  * as its own, XFORWARD changes only what is logged and recorded.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { isHostName } from '../../lib/mail/mail-domain.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { decodeXtext } from '../../lib/smtp/xtext.ts';
 import { printable } from '../../lib/util/byte-text.ts';
@@ -29,7 +30,7 @@ function attributes(
   const found: Attributes = new Map();
   for (const { text } of words.slice(1)) {
     const equals = text.indexOf('=');
-    if (equals < 1) return `501 5.5.4 Error: attribute=value expected`;
+    if (equals < 1 || equals === text.length - 1) return `501 5.5.4 Error: attribute=value expected`;
     const name = text.slice(0, equals).toUpperCase();
     const value = decodeXtext(text.slice(equals + 1));
     if (value === undefined || value.length > VALUE) return `501 5.5.4 Error: attribute value expected`;
@@ -47,8 +48,9 @@ export function xclient(session: Session, words: readonly CommandWord[]): MaybeP
   if (!session.mayXclient) return '550 5.7.0 Error: insufficient authorization';
   const given = attributes(words, 'XCLIENT', XCLIENT);
   if (typeof given === 'string') return given;
+  const wrong = [...given].find(([name, value]) => SYNTAX[name]?.(value) === false);
+  if (wrong !== undefined) return `501 5.5.4 Bad ${wrong[0]} syntax: ${wrong[1]}`;
   const peer = peerFrom(session.subject.peer, given);
-  if (peer === undefined) return '501 5.5.4 Bad ADDR syntax';
   const { heloName, protocol } = session.subject;
   resetTransaction(session);
   session.identify(peer);
@@ -63,6 +65,20 @@ export function xclient(session: Session, words: readonly CommandWord[]): MaybeP
   return session.context.greet(session);
 }
 
+/** What a value must look like; the two that stand for no value may stand in the place of any. */
+const SYNTAX: Readonly<Record<string, (value: string) => boolean>> = {
+  NAME: isName,
+  REVERSE_NAME: isName,
+  ADDR: (value) =>
+    known(value) === undefined || isIPv4(value) || (/^ipv6:/i.test(value) && isIPv6(value.slice('ipv6:'.length))),
+  PORT: (value) => known(value) === undefined || /^\d{1,5}$/.test(value),
+  PROTO: (value) => /^e?smtp$/i.test(value),
+};
+
+function isName(value: string): boolean {
+  return known(value) === undefined || isHostName(value, false);
+}
+
 function known(value: string | undefined): string | undefined {
   return value === undefined || value === '' || value.toUpperCase() === UNAVAILABLE || value.toUpperCase() === TEMPORARY
     ? undefined
@@ -74,7 +90,7 @@ function statusOf(value: string): NameStatus {
   return upper === UNAVAILABLE ? 'permanent' : upper === TEMPORARY ? 'temporary' : 'ok';
 }
 
-function peerFrom(before: Peer, given: Attributes): Peer | undefined {
+function peerFrom(before: Peer, given: Attributes): Peer {
   let { name, reverseName, address, port, nameStatus, reverseNameStatus } = before;
   const newName = given.get('NAME');
   if (newName !== undefined) {
@@ -92,10 +108,8 @@ function peerFrom(before: Peer, given: Attributes): Peer | undefined {
   }
   const newAddress = given.get('ADDR');
   if (newAddress !== undefined) {
-    const bare = newAddress.toLowerCase().startsWith('ipv6:') ? newAddress.slice(5) : newAddress;
-    if (known(bare) === undefined) address = 'unknown';
-    else if (isIPv4(bare) || isIPv6(bare)) address = plainAddress(bare);
-    else return undefined;
+    address =
+      known(newAddress) === undefined ? 'unknown' : plainAddress(newAddress.replace(/^ipv6:/i, '').toLowerCase());
   }
   const newPort = given.get('PORT');
   if (newPort !== undefined) port = /^\d{1,5}$/.test(newPort) ? Number(newPort) : 0;

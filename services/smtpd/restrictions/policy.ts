@@ -43,7 +43,11 @@ export class AccessPolicy {
   readonly #environment: RestrictionEnvironment;
   readonly #lists: Lists;
   readonly #delay: boolean;
-  readonly #stages: { readonly rcpt: readonly (readonly Check[])[]; readonly delayed: readonly (readonly Check[])[] };
+  readonly #stages: {
+    readonly early: readonly (readonly Check[])[];
+    readonly rcpt: readonly (readonly Check[])[];
+    readonly delayed: readonly (readonly Check[])[];
+  };
 
   readonly #rewriteClients: RewriteContext;
 
@@ -66,7 +70,8 @@ export class AccessPolicy {
     const early = this.#delay ? [lists.client, lists.helo, lists.sender] : [];
     const notEmpty = (list: readonly Check[]) => list.length > 0;
     this.#stages = {
-      rcpt: [...early, ...guards, ...(this.#delay ? sender : []), ...recipient].filter(notEmpty),
+      early: early.filter(notEmpty),
+      rcpt: [...guards, ...(this.#delay ? sender : []), ...recipient].filter(notEmpty),
       delayed: (this.#delay ? [] : [lists.sender, ...sender]).filter(notEmpty),
     };
   }
@@ -129,7 +134,8 @@ export class AccessPolicy {
     if (subject.recipient?.toLowerCase() === 'postmaster') return undefined;
     subject.recipientListed = false;
     subject.senderListed = false;
-    return this.#run(subject, this.#stages.rcpt, ['CONNECT', 'HELO', 'EHLO', 'MAIL']);
+    const { early, rcpt } = this.#stages;
+    return this.#run(subject, [...early, ...rcpt], ['CONNECT', 'HELO', 'EHLO', 'MAIL'], early.length);
   }
 
   data(subject: Subject): MaybePromise<Outcome> {
@@ -147,27 +153,31 @@ export class AccessPolicy {
   etrn(subject: Subject): MaybePromise<Outcome> {
     subject.stage = 'ETRN';
     const early = this.#delay ? [this.#lists.client, this.#lists.helo] : [];
-    return this.#run(subject, [...early, this.#lists.etrn], ['CONNECT', 'HELO', 'EHLO']);
+    return this.#run(subject, [...early, this.#lists.etrn], ['CONNECT', 'HELO', 'EHLO'], early.length);
   }
 
-  #run(subject: Subject, lists: readonly (readonly Check[])[], earlier: readonly Stage[]): MaybePromise<Outcome> {
+  /** The first `apart` lists are those of earlier stages: "defer if rejected" counts within the list that says it. */
+  #run(
+    subject: Subject,
+    lists: readonly (readonly Check[])[],
+    earlier: readonly Stage[],
+    apart = 0,
+  ): MaybePromise<Outcome> {
     if (subject.deferIfPermit !== undefined || subject.deferIfReject !== undefined || subject.carried !== undefined) {
       const left = subject.carried;
       subject.deferIfPermit = undefined;
       subject.deferIfReject = undefined;
-      for (const stage of earlier) {
-        subject.deferIfPermit ??= left?.get(stage)?.permit;
-        subject.deferIfReject ??= left?.get(stage)?.reject;
-      }
+      for (const stage of earlier) subject.deferIfPermit ??= left?.get(stage);
     }
-    return this.#from(subject, lists, 0);
+    return this.#from(subject, lists, apart, 0);
   }
 
-  #from(subject: Subject, lists: readonly (readonly Check[])[], from: number): MaybePromise<Outcome> {
+  #from(subject: Subject, lists: readonly (readonly Check[])[], apart: number, from: number): MaybePromise<Outcome> {
     for (let at = from; at < lists.length; at++) {
+      if (at <= apart) subject.deferIfReject = undefined;
       const verdict = evaluate(lists[at]!, subject);
       if (verdict instanceof Promise) {
-        return verdict.then((outcome) => this.#settled(subject, outcome) ?? this.#from(subject, lists, at + 1));
+        return verdict.then((outcome) => this.#settled(subject, outcome) ?? this.#from(subject, lists, apart, at + 1));
       }
       const refusal = this.#settled(subject, verdict);
       if (refusal !== undefined) return refusal;
@@ -181,14 +191,13 @@ export class AccessPolicy {
 
   /** Nobody refused: what was to be deferred if permitted is refused at RCPT and later, and kept until then before it. */
   #finish(subject: Subject): Outcome {
-    const { deferIfPermit, deferIfReject, stage } = subject;
-    if (deferIfPermit === undefined && deferIfReject === undefined) return undefined;
+    const { deferIfPermit, stage } = subject;
+    if (deferIfPermit === undefined) return undefined;
     if (stage === 'CONNECT' || stage === 'HELO' || stage === 'EHLO' || stage === 'MAIL') {
       subject.carried ??= new Map();
-      subject.carried.set(stage, { permit: deferIfPermit, reject: deferIfReject });
+      subject.carried.set(stage, deferIfPermit);
       return undefined;
     }
-    if (deferIfPermit === undefined) return undefined;
     logAction(this.#environment.log, subject, 'reject', deferIfPermit.reply);
     return deferIfPermit.reply;
   }

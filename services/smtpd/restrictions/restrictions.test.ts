@@ -409,6 +409,24 @@ const cases: readonly [situation: string, mainCf: string, session: Session, repl
     'Ok',
   ],
   [
+    'defer_if_reject counts for its own list',
+    `smtpd_sender_restrictions = defer_if_reject\n${list('reject')}`,
+    {},
+    '554 5.7.1 <user@example.org>: Recipient address rejected: Access denied',
+  ],
+  [
+    'defer_if_permit counts for later lists as well',
+    `smtpd_sender_restrictions = defer_if_permit\n${list('permit')}`,
+    {},
+    '450 4.7.0 <sender@example.com>: Sender address rejected: defer_if_permit requested',
+  ],
+  [
+    'defer_if_reject of the list for relaying counts for that of recipients',
+    `smtpd_relay_restrictions = defer_if_reject\n${list('reject')}`,
+    {},
+    '450 4.7.0 <user@example.org>: Recipient address rejected: defer_if_reject requested',
+  ],
+  [
     'both kinds of deferral end the search',
     list('defer_if_permit, defer_if_reject, reject'),
     {},

@@ -90,8 +90,8 @@ export class Subject {
   /** Set by restrictions; see engine.ts for when they count. */
   deferIfPermit: Deferral | undefined;
   deferIfReject: Deferral | undefined;
-  /** Deferrals that earlier stages left. */
-  carried: Map<Stage, { permit: Deferral | undefined; reject: Deferral | undefined }> | undefined;
+  /** Deferrals of what would be permitted, as earlier stages left them. */
+  carried: Map<Stage, Deferral> | undefined;
   /** The restriction that runs may only log what it would refuse. */
   warnIfReject = false;
   /** The recipient, or the sender, was found to be listed, by a restriction of this evaluation. */
