@@ -303,19 +303,19 @@ export class SmtpdContext implements AsyncDisposable {
     }
   }
 
-  /** smtpd_command_filter: another line in place of the one that came. */
-  filterCommand(line: string): MaybePromise<string> {
+  /** smtpd_command_filter: another line in place of the one that came; none where the tables cannot be asked. */
+  filterCommand(line: string): MaybePromise<string | undefined> {
     const maps = this.#lists.commandFilter;
     if (maps.isEmpty) return line;
-    const keep = (error: unknown): string => {
+    const failed = (error: unknown): undefined => {
       notAsked(error);
-      return line;
+      return undefined;
     };
     try {
       const found = maps.lookup(line);
-      return found instanceof Promise ? found.then((text) => text ?? line, keep) : (found ?? line);
+      return found instanceof Promise ? found.then((text) => text ?? line, failed) : (found ?? line);
     } catch (error) {
-      return keep(error);
+      return failed(error);
     }
   }
 

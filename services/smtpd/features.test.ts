@@ -105,6 +105,21 @@ const dialogues: readonly [situation: string, mainCf: string, commands: readonly
     /^250 2\.1\.5 /,
   ],
   [
+    'the only recipient is known at DATA',
+    'smtpd_data_restrictions = check_recipient_access inline:{{user@=REJECT}}\n',
+    ['MAIL FROM:<>', 'RCPT TO:<user@example.org>', 'DATA'],
+    /^554 5\.7\.1 <user@example\.org>: Recipient address rejected/,
+  ],
+  [
+    'one of several recipients is not known at DATA',
+    'smtpd_data_restrictions = check_recipient_access inline:{{user@=REJECT}}\n',
+    ['MAIL FROM:<>', 'RCPT TO:<other@example.org>', 'RCPT TO:<user@example.org>', 'DATA'],
+    /^354 /,
+  ],
+  ['a command filter that cannot be asked', 'smtpd_command_filter = fail:x\n', ['NOOP'], /^421 4\.3\.0 /],
+  ['VRFY before HELO', 'smtpd_helo_required = yes\n', ['VRFY user@example.org'], /^252 /],
+  ['ETRN before HELO', 'smtpd_helo_required = yes\n', ['ETRN example.org'], /^503 Error: send HELO/],
+  [
     'characters of HELO names that could do harm',
     'smtpd_recipient_restrictions = reject_invalid_helo_hostname, reject_unauth_destination\n',
     ['EHLO a;b@c', 'MAIL FROM:<>', 'RCPT TO:<user@example.org>'],
@@ -116,7 +131,7 @@ for (const [situation, mainCf, commands, expected] of dialogues) {
   test(`replies: ${situation}`, async () => {
     await using smtpd = await startSmtpd({
       mainCf: `smtpd_authorized_xclient_hosts = 127.0.0.1\n${mainCf}`,
-      warnings: ['Illegal address syntax'],
+      warnings: ['Illegal address syntax', 'fail:x lookup error'],
     });
     using client = await smtpd.client();
     let reply = '';
@@ -220,7 +235,7 @@ test('a queue on another machine is not asked for its free space here', async ()
 test('smtpd_helo_required and strict_rfc821_envelopes are held to', async () => {
   await using smtpd = await startSmtpd({
     mainCf: 'smtpd_helo_required = yes\nstrict_rfc821_envelopes = yes\n',
-    warnings: ['Illegal address syntax'],
+    warnings: ['Illegal address syntax', 'fail:x lookup error'],
   });
   using client = await smtpd.client();
   assert.equal(await client.say('MAIL FROM:<a@example.com>'), '503 5.5.1 Error: send HELO/EHLO first');

@@ -19,6 +19,7 @@ export function resetTransaction(session: Session): void {
   subject.smtputf8 = false;
   subject.recipient = undefined;
   subject.recipientCount = 0;
+  subject.soleRecipient = undefined;
   subject.queueId = 'NOQUEUE';
   if (transaction !== undefined) subject.actions = noActions();
 }
@@ -57,7 +58,6 @@ export function vrfy(session: Session, words: readonly CommandWord[]): MaybeProm
   const { settings, subject, context } = session;
   if (settings.disableVrfy) return '502 5.5.1 VRFY command is disabled';
   if (words.length < 2) return `501 5.5.4 Syntax: VRFY address${settings.smtputf8 ? ' [SMTPUTF8]' : ''}`;
-  if (settings.heloRequired && subject.heloName === '') return '503 5.5.1 Error: send HELO/EHLO first';
   const last = words[words.length - 1]!.text.toUpperCase();
   const arguments_ = words.length > 2 && last === 'SMTPUTF8' ? words.slice(1, -1) : words.slice(1);
   const asGiven = arguments_.map((word) => word.text).join(' ');

@@ -79,6 +79,7 @@ function accept(
     dsnNotify: options.notify,
   });
   session.subject.recipientCount = transaction.recipients.length;
+  session.subject.soleRecipient = transaction.recipients.length === 1 ? address : undefined;
   return '250 2.1.5 Ok';
 }
 

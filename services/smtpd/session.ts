@@ -324,8 +324,9 @@ export class Session implements Limited, ConnectionEvents, Heard {
       return;
     }
     const filtered = context.filterCommand(line);
-    if (filtered instanceof Promise) this.#take(filtered.then((text) => runCommandLine(this, text)));
-    else this.#take(runCommandLine(this, filtered));
+    const run = (text: string | undefined): MaybePromise<string> =>
+      text === undefined ? `421 4.3.0 ${settings.myhostname} Server local data error` : runCommandLine(this, text);
+    this.#take(filtered instanceof Promise ? filtered.then(run) : run(filtered));
   }
 
   /** Counts a command whose reply comes from a receiver, when it has it. */
@@ -386,21 +387,25 @@ export class Session implements Limited, ConnectionEvents, Heard {
   /** Queues a reply; slows down a client that makes many errors. */
   #reply(text: string): void {
     if (text === '') return;
-    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
-    const slow = this.errorCount >= softErrorLimit && errorSleepTime > 0;
+    const errorsBefore = this.errorCount;
     this.#output += text.endsWith('\n') ? text : `${text}\r\n`;
     if (hangsUp(text)) this.ending = true;
     if (text.charCodeAt(0) >= FOUR) {
       this.errorCount += 1;
       this.context.metrics.rejected(this.where);
     }
-    // Commands that are good but junk count as errors too.
+    if (this.errorCount > 0) this.#slowDown(errorsBefore);
+  }
+
+  /** A client with many errors, or as many junk commands, waits for every reply, and is then sent away. */
+  #slowDown(errorsBefore: number): void {
+    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
     if (this.errorCount >= hardErrorLimit && !this.ending) {
       this.ending = true;
       this.#output += `421 4.7.0 ${myhostname} Error: too many errors\r\n`;
       this.context.log.info(`too many errors after ${this.where} from ${this.client}`);
     }
-    if (slow && !this.ending) this.#delay(errorSleepTime);
+    if (errorsBefore >= softErrorLimit && errorSleepTime > 0 && !this.ending) this.#delay(errorSleepTime);
   }
 
   /** Holds the replies that are queued back for a while. */

@@ -141,12 +141,15 @@ export class AccessPolicy {
   data(subject: Subject): MaybePromise<Outcome> {
     if (this.#lists.data.length === 0) return undefined;
     subject.stage = 'DATA';
+    // What is said of all recipients at once names none of several.
+    subject.recipient = subject.soleRecipient;
     return this.#run(subject, [this.#lists.data], []);
   }
 
   endOfData(subject: Subject): MaybePromise<Outcome> {
     if (this.#lists.endOfData.length === 0) return undefined;
     subject.stage = 'END-OF-MESSAGE';
+    subject.recipient = subject.soleRecipient;
     return this.#run(subject, [this.#lists.endOfData], []);
   }
 

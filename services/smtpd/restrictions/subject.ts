@@ -72,6 +72,8 @@ export class Subject {
   /** The recipient, or the argument of ETRN or VRFY, under judgement. */
   recipient: string | undefined;
   recipientCount = 0;
+  /** The only recipient that was accepted; undefined where there are more or none. */
+  soleRecipient: string | undefined;
   /** As log lines name it: NOQUEUE until there is a message. */
   queueId = 'NOQUEUE';
   stage: Stage = 'CONNECT';
