@@ -72,8 +72,8 @@ test('lines that are no entries are reported with file and line, and the others 
   const source = Buffer.from(' first\na 1\nb\n"c d\ne: 2\n\xff 3\nf 4\n', 'latin1');
   const map = `hash:${await place.file('t', source)}`;
   const expected = [
-    'postmap: warning: t, line 1: logical line must not start with whitespace: " first"',
-    'postmap: warning: t, line 3: expected format: key whitespace value -- ignoring this line',
+    'postmap: warning: t: logical line must not start with whitespace: " first"',
+    'postmap: warning: t, line 3: expected format: key whitespace value',
     `postmap: warning: t, line 4: unbalanced '"' in '"c d' -- ignoring this line`,
     'postmap: warning: t, line 5: record is in "key: value" format; is this an alias file?',
     'postmap: warning: t, line 6: non-UTF-8 input "? 3" -- ignoring this line',
@@ -135,7 +135,75 @@ test('messages as queries: headers, body, and the parts of MIME', async () => {
     'Content-Type: multipart/mixed; boundary="x"',
     'Content-Type: text/plain',
   ]);
-  assert.deepEqual(await keys('-bmq'), ['', 'preamble', '', 'text', 'end']);
+  assert.deepEqual(await keys('-bmq'), ['', 'preamble', '--x', '', 'text', '--x--', 'end']);
+});
+
+const messages: [situation: string, message: string, keys: string[]][] = [
+  ['nothing', '', []],
+  ['headers alone', 'A: b', ['A: b']],
+  ['an empty line alone', '\n', ['']],
+  ['a first line that is no header has an empty line put before it', 'no header\n\nx\n', ['', 'no header', '', 'x']],
+  ['so has a line after headers', 'A: b\nx\n', ['A: b', '', 'x']],
+  ['blanks before the colon go', 'A : b\n c\n', ['A: b\n c']],
+  ['a carriage return belongs to its line', 'A: b\r\n\nx\r\n', ['A: b\r', '', 'x\r']],
+  ['other bytes pass', 'A: \u00e4\n\n\u00e4\n', ['A: \u00e4', '', '\u00e4']],
+];
+
+for (const [situation, message, keys] of messages) {
+  test(`keys of a message: ${situation}`, async () => {
+    await using place = await site();
+    const found = keys.map((key) => `${key}\ty\n`).join('');
+    const status = keys.length === 0 ? 1 : 0;
+    assert.equal(await place.run(postmap, ['-bhq', '-', 'static:y'], message), `${status}: ${found}`);
+  });
+}
+
+test('-m without -b or -h is ignored with a warning', async () => {
+  await using place = await site();
+  assert.equal(
+    await place.run(postmap, ['-mq', '-', 'static:y'], 'a\n'),
+    '0: postmap: warning: ignoring -m option without -b or -h\na\ty\n',
+  );
+});
+
+test('a backslash keeps the next character in a key', async () => {
+  await using place = await site();
+  const map = `hash:${await place.file('t', '\\"a b\nc\\ d e\n')}`;
+  assert.equal(await place.run(postmap, [map]), '0: ');
+  assert.equal(await place.run(postmap, ['-s', map]), '0: \\"a\tb\nc\\ d\te\n');
+});
+
+test('texthash names a key that it has twice as it was written', async () => {
+  await using place = await site();
+  const map = `texthash:${await place.file('t', 'a 1\nA 2\n')}`;
+  assert.match(await place.run(postmap, ['-q', 'A', map]), /warning: .*t, line 2: duplicate entry: "A"\n1\n$/);
+});
+
+test('names of aliases are local, one to a line, and not empty', async () => {
+  await using place = await site();
+  const map = `hash:${await place.file('t', 'a,b: x\na%b: x\na@b: x\n"a,b": x\n"": y\n')}`;
+  assert.equal(
+    await place.run(postalias, [map]),
+    `0: ${[
+      't, line 1: need name:value pair',
+      't, line 2: name must be local',
+      't, line 3: name must be local',
+      `table hash:t: empty lookup key value is not allowed`,
+    ]
+      .map((text) => `postalias: warning: ${text}\n`)
+      .join('')}`,
+  );
+});
+
+test('an in-line table takes an empty key, and the last of two values', async () => {
+  await using place = await site();
+  assert.equal(await place.run(postmap, ['-s', 'inline:{=b, c=d, c=e, \\"f=g}']), '0: \tb\nc\te\n\\"f\tg\n');
+});
+
+test('in-line rules may be none at all', async () => {
+  await using place = await site();
+  for (const type of ['regexp', 'pcre', 'cidr'])
+    assert.equal(await place.run(postmap, ['-q', 'a', `${type}:{ }`]), '1: ');
 });
 
 test('two processes that change the same table do not lose each other’s rows', async () => {
@@ -172,7 +240,17 @@ test('what cannot be is said in one line', async () => {
     [['-q', 'x', 'nosuch:t'], 'unsupported dictionary type: nosuch'],
     [['-q', 'x', 'texthash:/nowhere'], 'open database /nowhere: No such file or directory'],
     [['-q', 'x', 'hash:/nowhere'], 'open database /nowhere.index: No such file or directory'],
-    [['regexp:t'], 'unsupported dictionary type: regexp does not support bulk-mode creation.'],
+    [['static:t'], 'open t: No such file or directory'],
+    [['-i', 'regexp:t'], 'unsupported dictionary type: regexp does not support bulk-mode creation.'],
+    [['-d', 'x', 'inline:{a=b}'], 'inline:{a=b} map requires O_RDONLY access mode'],
+    [['-s', 'static:y'], 'table static:y: sequence operation is not supported'],
+    [['-s', 'fail:y'], 'table fail:y: sequence error: Application error'],
+    [['-q', 'x', 'pipemap:{nosuch:t}'], 'unsupported dictionary type: nosuch'],
+    [['-q', 'x', 'regexp:{/a/ b}'], `regexp map: no '{' at start of text in "/a/"`],
+    [['-q', 'x', 'cidr:{{::/0 b}x}'], `cidr map: syntax error after '}' in "{::/0 b}x"`],
+    [['-q', 'x', 'socketmap:x'], 'socketmap requires server:socketmap argument'],
+    [['-q', 'x', 'socketmap:inet:x'], 'need service transport:endpoint instead of "inet"'],
+    [['-q', 'x', 'socketmap:tcp:x:y'], 'invalid transport name: tcp in service: tcp:x'],
     [['-d', 'x', 'static:y'], 'table static:y: delete operation is not supported'],
     [['-b', '-q', 'x', 'static:y'], 'specify -b -h or -m only with "-q -"'],
     [['-c', '/nowhere', 'hash:t'], 'open /nowhere/main.cf: No such file or directory'],

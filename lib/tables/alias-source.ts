@@ -19,16 +19,18 @@ export function* aliasEntries(text: string | Iterable<string>, options: SourceOp
   }
 }
 
-function parseAliasLine(text: string, options: SourceOptions): { key: string; value: string } | string {
+function parseAliasLine(text: string, options: SourceOptions): Omit<SourceEntry, 'line'> | string {
   const { flags } = options;
   if (flags.utf8 && !text.isWellFormed()) return `non-UTF-8 input "${printable(text)}" -- ignoring this line`;
   const tokens = scan(text);
   const colon = tokens.findIndex((token) => isOperator(token, ':'));
   if (colon <= 0 || colon === tokens.length - 1) return 'need name:value pair';
   const name = tokens.slice(0, colon);
-  if (name.some((token) => isOperator(token, '@'))) return 'name must be local';
-  const key = internalize(name);
-  return { key: flags.foldFixed ? caseFold(key, flags.utf8) : key, value: externalize(tokens.slice(colon + 1)) };
+  if (name.some((token) => isOperator(token, ','))) return 'need name:value pair';
+  if (name.some((token) => isOperator(token, '@') || isOperator(token, '%'))) return 'name must be local';
+  const written = internalize(name);
+  const key = flags.foldFixed ? caseFold(written, flags.utf8) : written;
+  return { key, written, value: externalize(tokens.slice(colon + 1)) };
 }
 
 /** Is the first entry of a source one of aliases? A table whose source is read without postalias does not say. */

@@ -6,6 +6,7 @@
  * error as `postmap: fatal: …`. A table that is being built or changed takes the place of the old one at the end, or not at
  * all.
  */
+import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { readEnvironment } from '../config/environment.ts';
 import { Configuration } from '../config/settings.ts';
@@ -22,7 +23,6 @@ import { openPostgresWriter } from './postgres-writer.ts';
 import type { SourceEntry, SourceOptions } from './postmap-source.ts';
 import { isWritable, type Table, type TableContext, TableError, type TableFlags, TableOpenError } from './table.ts';
 import { openIndexWriter, type TableWriter, type WriterOptions } from './table-writer.ts';
-import { UnavailableTable } from './unavailable.ts';
 
 export interface CommandStreams {
   readonly stdin: NodeJS.ReadableStream;
@@ -60,6 +60,13 @@ export async function runTableCommand(
   }
 }
 
+/** How messages name a table, its source, and what was done to that. */
+interface SourceNames {
+  readonly spec: string;
+  readonly file: string;
+  readonly what: string;
+}
+
 class CommandRun {
   readonly #command: TableCommand;
   readonly #options: CommandOptions;
@@ -68,6 +75,8 @@ class CommandRun {
   readonly #database: CommandDatabase | undefined;
   readonly #context: TableContext;
   readonly #flags: TableFlags;
+  /** Why a table, or one that it is made of, could not be opened. */
+  #unopened: string | undefined;
 
   constructor(
     command: TableCommand,
@@ -92,7 +101,9 @@ class CommandRun {
       warn,
       ...(this.#database === undefined ? {} : { database: this.#database.rows }),
       // A table that cannot be opened ends the command, with its reason in the last line.
-      error: () => undefined,
+      error: (text) => {
+        this.#unopened ??= text;
+      },
       signal,
       parameter: (name) => (configuration.set(name) ? configuration.text(name) : undefined),
     };
@@ -152,25 +163,28 @@ class CommandRun {
   async #create(spec: string): Promise<void> {
     const { name } = splitSpec(spec);
     const source = resolve(this.#context.directory, name);
+    requireFile(source, name);
     await using writer = await this.#writer(spec, 'create');
-    await this.#fill(writer, readInLines(source), name, `open ${name}`);
+    await this.#fill(writer, readInLines(source), { spec, file: name, what: `open ${name}` });
   }
 
   async #incremental(spec: string): Promise<void> {
     const text = await readAll(this.#io.stdin);
     await using writer = await this.#writer(spec, 'change');
-    await this.#fill(writer, [decodeBytes(text)], 'stdin', 'read stdin');
+    await this.#fill(writer, [decodeBytes(text)], { spec, file: 'stdin', what: 'read stdin' });
   }
 
-  async #fill(writer: TableWriter, text: Iterable<string>, file: string, what: string): Promise<void> {
+  async #fill(writer: TableWriter, text: Iterable<string>, names: SourceNames): Promise<void> {
+    const { spec, file, what } = names;
     const flags = {
       foldFixed: this.#options.foldKeys,
       utf8: this.#flags.utf8 ?? true,
       valueIsFile: this.#options.valueIsFile,
     };
-    const options = { file, directory: this.#context.directory, flags, warn: this.#context.warn };
+    const options = { file, directory: this.#context.directory, flags, warn: this.#context.warn, brief: true };
     try {
       for (const { key, value } of this.#command.entries(text, options)) {
+        if (key === '') this.#context.warn(`table ${spec}: empty lookup key value is not allowed`);
         const stored = writer.put(key, value);
         if (stored !== undefined) await stored;
       }
@@ -203,15 +217,20 @@ class CommandRun {
 
   async #open(spec: string): Promise<Table> {
     const table = await openTable(spec, this.#context, this.#flags);
-    if (table instanceof UnavailableTable) throw new FatalError(table.reason);
-    return table;
+    if (this.#unopened === undefined) return table;
+    await table.close();
+    throw new FatalError(this.#unopened);
   }
 
   async #list(spec: string): Promise<void> {
     await using table = await this.#open(spec);
     const unsupported = new FatalError(`table ${spec}: sequence operation is not supported`);
     if (table.entries === undefined) throw unsupported;
-    for await (const [key, value] of table.entries()) this.#show(key, value);
+    try {
+      for await (const [key, value] of table.entries()) this.#show(key, value);
+    } catch (error) {
+      throw this.#failure(table, 'sequence', error);
+    }
   }
 
   async #query(key: string): Promise<boolean> {
@@ -266,8 +285,12 @@ class CommandRun {
         headers: this.#options.headerKeys,
         body: this.#options.bodyKeys,
         mime: this.#options.mime,
+        headerSizeLimit: this.#configuration.integer('header_size_limit'),
+        nestingLimit: this.#configuration.integer('mime_nesting_limit'),
+        boundaryLengthLimit: this.#configuration.integer('mime_boundary_length_limit'),
       });
     }
+    if (this.#options.mime) this.#context.warn('ignoring -m option without -b or -h');
     const text = decodeBytes(input);
     if (text === '') return [];
     return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
@@ -291,7 +314,13 @@ class CommandRun {
       return count;
     }
     await using table = await this.#open(spec);
-    if (!isWritable(table)) throw new FatalError(`table ${spec}: delete operation is not supported`);
+    if (!isWritable(table)) {
+      // Postfix opens these two for writing, and refuses each write; the other types cannot be opened so.
+      const refuses = table.type === 'static' || table.type === 'environ';
+      throw new FatalError(
+        refuses ? `table ${spec}: delete operation is not supported` : `${spec} map requires O_RDONLY access mode`,
+      );
+    }
     try {
       return await this.#deleteKeys(keys, (key) => table.delete(key));
     } catch (error) {
@@ -307,6 +336,15 @@ class CommandRun {
 
   #folded(key: string): string {
     return this.#options.foldKeys ? caseFold(key, this.#flags.utf8) : key;
+  }
+}
+
+/** Throws FatalError where the source is not there, before anything is said of the table that it is for. */
+function requireFile(path: string, name: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new FatalError(`open ${name}: ${systemErrorText(error)}`);
   }
 }
 

@@ -33,12 +33,14 @@ import {
 /** What differs between the two types. */
 export interface ExpressionSyntax {
   /** Compiles a pattern with its flag letters. Throws PatternSyntaxError; a string names a flag that does not exist. */
-  compile(pattern: string, flags: string): Pattern | { readonly unknownFlag: string };
+  compile(pattern: string, flags: string, warn: (text: string) => void): Pattern | { readonly unknownFlag: string };
   /** The words of the log line for a pattern that is wrong. */
   describeError(error: PatternSyntaxError): string;
   /** `/pattern1/!/pattern2/`: the first must match and the second must not. */
   readonly secondPattern: boolean;
   readonly noDelimiter: string;
+  /** What is said of `$0`. */
+  readonly outOfRange: string;
 }
 
 interface Condition {
@@ -170,7 +172,7 @@ class RuleReader {
   }
 
   *read(text: string): Generator<Rule<Condition, Result>> {
-    for (const line of logicalLines(text, this.#where, this.#request.context.warn)) {
+    for (const line of logicalLines(text, this.#request.name, this.#request.context.warn)) {
       this.#line = line.number;
       try {
         const rule = this.#rule(line.text);
@@ -216,7 +218,7 @@ class RuleReader {
     const read = this.#pattern(text);
     if (read.rest === '') this.#warn('no replacement text: using empty string');
     const value = this.#value(read.rest);
-    const replacement = parseReplacement(value);
+    const replacement = parseReplacement(value, this.#syntax.outOfRange);
     if ('text' in replacement) {
       if (replacement.prefixed) this.#warn(replacement.text);
       else this.#request.context.warn(replacement.text);
@@ -278,7 +280,7 @@ class RuleReader {
 
   #compile(body: string, flags: string): Pattern {
     try {
-      const pattern = this.#syntax.compile(body, flags);
+      const pattern = this.#syntax.compile(body, flags, (problem) => this.#warn(problem));
       if (!('unknownFlag' in pattern)) return pattern;
       throw new RuleError(`unknown regexp option "${pattern.unknownFlag}": skipping this rule`);
     } catch (error) {

@@ -1,6 +1,6 @@
 /** `inline:{ key=value, { key = text with blanks } }`: a table that stands in main.cf itself (DATABASE_README). */
 import { caseFold } from '../util/case-fold.ts';
-import { splitNameValue, splitOutsideBraces, unbrace } from '../util/split.ts';
+import { splitKeyValue, splitOutsideBraces, unbrace } from '../util/split.ts';
 import { encodeFiles } from './file-value.ts';
 import { MemoryTable } from './memory-table.ts';
 import type { OpenRequest } from './open.ts';
@@ -17,7 +17,6 @@ export function openTableType(request: OpenRequest): Table {
   for (const item of items) {
     const [key, value] = parseEntry(item, need);
     const folded = flags.foldFixed ? caseFold(key, flags.utf8) : key;
-    if (rows.has(folded)) request.context.warn(`inline:${request.name}: duplicate entry: "${folded}"`);
     rows.set(folded, flags.valueIsFile ? valueOfFiles(value, request.context.directory, need) : value);
   }
   return new MemoryTable(request, rows, TRUSTED_OWNER);
@@ -30,7 +29,7 @@ function parseEntry(item: string, need: string): [string, string] {
     if (braced.error !== undefined) throw new TableOpenError(`${braced.error}: ${need}`);
     text = braced.text;
   }
-  const pair = splitNameValue(text);
+  const pair = splitKeyValue(text);
   if ('error' in pair) throw new TableOpenError(`${pair.error}: ${need}`);
   return [pair.name, pair.value];
 }

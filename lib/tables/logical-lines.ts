@@ -34,7 +34,7 @@ export function* readInLines(path: string): Generator<string> {
 
 /**
  * The logical lines of a text, or of pieces of one that end at line ends. White space at the start of the first one has
- * no line to continue: it is reported and skipped.
+ * no line to continue: it is reported, without the line, and skipped.
  */
 export function* logicalLines(
   text: string | Iterable<string>,
@@ -51,7 +51,7 @@ export function* logicalLines(
       if (first > 0) current += line;
       else {
         const shown = line.length > 30 ? `${line.slice(0, 30)}...` : line;
-        warn(`${where}, line ${number}: logical line must not start with whitespace: "${shown}"`);
+        warn(`${where}: logical line must not start with whitespace: "${shown}"`);
       }
       continue;
     }

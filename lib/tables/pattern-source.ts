@@ -48,17 +48,16 @@ export async function openPatternSource<T>(
 
 /** `{{rule-1} {rule-2}}` as the text of a file with a rule on each line. */
 function inlineText(request: OpenRequest): string {
-  const need = `"${request.type}:${request.name}"; need "${request.type}:{{rule}...}"`;
-  const outer = unbrace(request.name);
-  if (outer.error !== undefined) throw new TableOpenError(`${outer.error}: ${need}`);
-  const lines: string[] = [];
-  for (const item of splitOutsideBraces(outer.text)) {
-    const rule = item.startsWith('{') ? unbrace(item) : { text: item, error: 'expected {rule}' };
-    if (rule.error !== undefined) throw new TableOpenError(`${rule.error}: ${need}`);
-    lines.push(rule.text);
-  }
-  if (lines.length === 0) throw new TableOpenError(`empty table: ${need}`);
-  return `${lines.join('\n')}\n`;
+  const inner = (item: string): string => {
+    const { text, error } = item.startsWith('{')
+      ? unbrace(item)
+      : { text: item, error: `no '{' at start of text in "${item}"` };
+    if (error !== undefined) throw new TableOpenError(`${request.type} map: ${error}`);
+    return text;
+  };
+  return splitOutsideBraces(inner(request.name))
+    .map((item) => `${inner(item)}\n`)
+    .join('');
 }
 
 /** A rule with a result, or the start or the end of a block. Conditions and results are the table type's own. */

@@ -28,13 +28,15 @@ const LETTERS = {
 } as const;
 
 export const pcreSyntax: ExpressionSyntax = {
-  compile(pattern, flags) {
+  compile(pattern, flags, warn) {
+    if (flags.includes('X')) warn('ignoring obsolete regexp option "X"');
     const options = toggleFlags(DEFAULTS, LETTERS, flags);
     return 'unknownFlag' in options ? (options as { unknownFlag: string }) : parsePerl(pattern, options);
   },
   describeError: (error) => `error in regex at offset ${error.offset}: ${error.message}`,
   secondPattern: false,
   noDelimiter: 'ignoring this rule',
+  outOfRange: 'out of range',
 };
 
 export function openTableType(request: OpenRequest): Promise<Table> {

@@ -4,6 +4,7 @@
  */
 import { printable } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
+import { endOfQuoted, isBlank } from '../util/split.ts';
 import { encodeFiles } from './file-value.ts';
 import { logicalLines } from './logical-lines.ts';
 import { type ResolvedFlags, TableOpenError } from './table.ts';
@@ -12,6 +13,8 @@ export interface SourceEntry {
   /** Folded where the flags say so. */
   readonly key: string;
   readonly value: string;
+  /** The key before folding. */
+  readonly written: string;
   /** Number of its first line, from 1. */
   readonly line: number;
 }
@@ -23,6 +26,8 @@ export interface SourceOptions {
   readonly directory: string;
   readonly flags: Pick<ResolvedFlags, 'foldFixed' | 'utf8' | 'valueIsFile'>;
   warn(text: string): void;
+  /** For postmap: of a line without a value it is not said that it is ignored. */
+  readonly brief?: boolean;
 }
 
 /** The entries of a postmap source, one after another; duplicates are the caller's business. */
@@ -43,7 +48,12 @@ function parsePostmapLine(text: string, line: number, options: SourceOptions): S
   if (end < 0) return complain(`unbalanced '"' in '${text}'`);
   const key = text.slice(0, end);
   const value = text.slice(end).trim();
-  if (key === '' || value === '') return complain('expected format: key whitespace value');
+  if (key === '' || value === '') {
+    const expected = 'expected format: key whitespace value';
+    if (options.brief !== true) return complain(expected);
+    options.warn(`${options.file}, line ${line}: ${expected}`);
+    return undefined;
+  }
   if (key.endsWith(':')) {
     options.warn(`${options.file}, line ${line}: record is in "key: value" format; is this an alias file?`);
   }
@@ -52,18 +62,9 @@ function parsePostmapLine(text: string, line: number, options: SourceOptions): S
 
 /** The key ends at the first blank outside double quotes; -1 where a quote stays open. */
 function endOfKey(text: string): number {
-  if (!text.includes('"')) {
-    const blank = text.search(/[ \t\n\v\f\r]/);
-    return blank < 0 ? text.length : blank;
-  }
-  let quoted = false;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (quoted && code === 0x5c) at += 1;
-    else if (code === 0x22) quoted = !quoted;
-    else if (!quoted && (code === 0x20 || (code >= 9 && code <= 13))) return at;
-  }
-  return quoted ? -1 : text.length;
+  if (/["\\]/.test(text)) return endOfQuoted(text, isBlank);
+  const blank = text.search(/[ \t\n\v\f\r]/);
+  return blank < 0 ? text.length : blank;
 }
 
 function finishEntry(key: string, value: string, line: number, options: SourceOptions): SourceEntry | undefined {
@@ -78,14 +79,14 @@ function finishEntry(key: string, value: string, line: number, options: SourceOp
       return undefined;
     }
   }
-  return { key: flags.foldFixed ? caseFold(key, flags.utf8) : key, value: result, line };
+  return { key: flags.foldFixed ? caseFold(key, flags.utf8) : key, written: key, value: result, line };
 }
 
 /** Reads entries into memory. The first of duplicate keys stays, the others are reported. */
 export function collectEntries(entries: Iterable<SourceEntry>, options: SourceOptions): Map<string, string> {
   const rows = new Map<string, string>();
-  for (const { key, value, line } of entries) {
-    if (rows.has(key)) options.warn(`${options.file}, line ${line}: duplicate entry: "${printable(key)}"`);
+  for (const { key, written, value, line } of entries) {
+    if (rows.has(key)) options.warn(`${options.file}, line ${line}: duplicate entry: "${printable(written)}"`);
     else rows.set(key, value);
   }
   return rows;

@@ -15,6 +15,7 @@ export const regexpSyntax: ExpressionSyntax = {
   describeError: (error) => error.message,
   secondPattern: true,
   noDelimiter: 'skipping this rule',
+  outOfRange: 'out-of-range',
 };
 
 export function openTableType(request: OpenRequest): Promise<Table> {

@@ -58,21 +58,23 @@ function readNetstring(received: Buffer): { value: string; length: number } | un
   return { value: decodeBytes(received.subarray(start, start + length)), length: start + length + 1 };
 }
 
-/** Splits `inet:host:port:name` or `unix:path:name`. */
-function parseName(name: string): { endpoint: Endpoint; map: string } | undefined {
+/** Splits `inet:host:port:name` or `unix:path:name`. Throws TableOpenError. */
+function parseName(name: string): { endpoint: Endpoint; map: string } {
   const colon = name.lastIndexOf(':');
-  if (colon < 0 || !/^(?:inet|unix):/.test(name)) return undefined;
-  const endpoint = parseEndpoint(name.slice(0, colon));
-  const map = name.slice(colon + 1);
-  return endpoint === undefined || map === '' ? undefined : { endpoint, map };
+  if (colon < 0) throw new TableOpenError('socketmap requires server:socketmap argument');
+  const server = name.slice(0, colon);
+  if (!server.includes(':')) throw new TableOpenError(`need service transport:endpoint instead of "${server}"`);
+  const transport = server.slice(0, server.indexOf(':'));
+  if (transport !== 'inet' && transport !== 'unix')
+    throw new TableOpenError(`invalid transport name: ${transport} in service: ${server}`);
+  const endpoint = parseEndpoint(server);
+  if (endpoint !== undefined) return { endpoint, map: name.slice(colon + 1) };
+  const need = 'need "socketmap:inet:host:port:name" or "socketmap:unix:path:name"';
+  throw new TableOpenError(`bad socketmap name: "${name}"; ${need}`);
 }
 
 export function openTableType(request: OpenRequest): Table {
   const parsed = parseName(request.name);
-  if (parsed === undefined) {
-    const need = 'need "socketmap:inet:host:port:name" or "socketmap:unix:path:name"';
-    throw new TableOpenError(`bad socketmap name: "${request.name}"; ${need}`);
-  }
   const { signal } = request.context;
   // The netstring's own length and comma come on top of the reply.
   const client = new SocketClient({

@@ -18,8 +18,6 @@ class StaticTable extends FixedTable {
   protected find(): LookupResult {
     return this.#value;
   }
-
-  *entries(): Generator<readonly [string, string]> {}
 }
 
 export function openTableType(request: OpenRequest): Table {

@@ -18,7 +18,8 @@ export interface ReplacementError {
   readonly prefixed: boolean;
 }
 
-export function parseReplacement(text: string): Replacement | ReplacementError {
+/** `outOfRange` is how the table type says that there is no such group. */
+export function parseReplacement(text: string, outOfRange: string): Replacement | ReplacementError {
   const parts: ReplacementPart[] = [];
   let highest = 0;
   let literal = '';
@@ -29,7 +30,7 @@ export function parseReplacement(text: string): Replacement | ReplacementError {
       at += character === '$' ? 2 : 1;
       continue;
     }
-    const macro = readMacro(text, at);
+    const macro = readMacro(text, at, outOfRange);
     if ('text' in macro) return macro;
     if (literal !== '') parts.push(literal);
     literal = '';
@@ -41,7 +42,7 @@ export function parseReplacement(text: string): Replacement | ReplacementError {
   return { parts, highest };
 }
 
-function readMacro(text: string, at: number): { number: number; end: number } | ReplacementError {
+function readMacro(text: string, at: number, outOfRange: string): { number: number; end: number } | ReplacementError {
   const open = text[at + 1];
   const close = open === '{' ? '}' : open === '(' ? ')' : '';
   let end: number;
@@ -58,7 +59,7 @@ function readMacro(text: string, at: number): { number: number; end: number } | 
   if (name === '') return { text: `empty macro name: "${text.slice(at, end)}"`, prefixed: false };
   if (!/^\d+$/.test(name)) return { text: `non-numeric replacement index "${name}"`, prefixed: true };
   const number = Number(name);
-  return number > 0 ? { number, end } : { text: `out of range replacement index "${name}"`, prefixed: true };
+  return number > 0 ? { number, end } : { text: `${outOfRange} replacement index "${name}"`, prefixed: true };
 }
 
 /** The text with its groups filled in; a group that took no part in the match is empty. */

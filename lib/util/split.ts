@@ -70,27 +70,45 @@ export function splitParameterList(
 
 export type NameValue = { readonly name: string; readonly value: string } | { readonly error: string };
 
-/**
- * Splits `name = value`; blanks around either part go. The name ends at the first blank or equals sign outside double
- * quotes, so that a quoted localpart can be a name.
- */
+/** Splits `name = value`; blanks around either part go. The name ends at the first blank or equals sign. */
 export function splitNameValue(text: string): NameValue {
   const trimmed = text.trim();
-  const end = endOfName(trimmed);
-  if (end === 0) return { error: 'missing attribute name' };
-  if (end < 0) return { error: `unbalanced '"' in '${trimmed}'` };
-  const rest = trimmed.slice(end).trimStart();
-  if (!rest.startsWith('=')) return { error: "missing '=' after attribute name" };
-  return { name: trimmed.slice(0, end), value: rest.slice(1).trim() };
+  const end = /[=\s]/.exec(trimmed)?.index ?? trimmed.length;
+  return end === 0 ? { error: 'missing attribute name' } : splitAt(trimmed, end);
 }
 
-function endOfName(text: string): number {
+/**
+ * The same where the name is a lookup key: a blank or equals sign in double quotes or behind a backslash belongs to it,
+ * so that it can be a quoted localpart, and it may be empty.
+ */
+export function splitKeyValue(text: string): NameValue {
+  const trimmed = text.trim();
+  const end = endOfQuoted(trimmed, (character) => character === '=' || isBlank(character));
+  return end < 0 ? { error: `unbalanced '"' in '${trimmed}'` } : splitAt(trimmed, end);
+}
+
+function splitAt(text: string, end: number): NameValue {
+  const rest = text.slice(end).trimStart();
+  if (!rest.startsWith('=')) return { error: "missing '=' after attribute name" };
+  return { name: text.slice(0, end), value: rest.slice(1).trim() };
+}
+
+/** White space of the C locale. */
+export function isBlank(character: string): boolean {
+  return character === ' ' || (character >= '\t' && character <= '\r');
+}
+
+/**
+ * Where a text first has a character that ends it outside double quotes and not behind a backslash; its length where it
+ * has none, -1 where a quote stays open.
+ */
+export function endOfQuoted(text: string, ends: (character: string) => boolean): number {
   let quoted = false;
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!;
-    if (character === '\\' && quoted) at += 1;
+    if (character === '\\') at += 1;
     else if (character === '"') quoted = !quoted;
-    else if (!quoted && (character === '=' || BLANK.includes(character))) return at;
+    else if (!quoted && ends(character)) return at;
   }
   return quoted ? -1 : text.length;
 }

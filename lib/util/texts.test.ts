@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeBytes, encodeBytes, printable } from './byte-text.ts';
 import { caseFold, compareFolded } from './case-fold.ts';
-import { splitNameValue, splitOutsideBraces, splitParameterList, unbrace } from './split.ts';
+import { splitKeyValue, splitNameValue, splitOutsideBraces, splitParameterList, unbrace } from './split.ts';
 
 test('any bytes come back from the text that they were decoded to', () => {
   fc.assert(
@@ -56,9 +56,21 @@ test('name = value', () => {
     ['a=b', { name: 'a', value: 'b' }],
     [' a = b c ', { name: 'a', value: 'b c' }],
     ['a=', { name: 'a', value: '' }],
-    ['"a b"@c=d', { name: '"a b"@c', value: 'd' }],
+    ['"a=b', { name: '"a', value: 'b' }],
+    ['"a b"@c=d', { error: "missing '=' after attribute name" }],
     ['a b', { error: "missing '=' after attribute name" }],
     ['=b', { error: 'missing attribute name' }],
   ];
   for (const [text, expected] of cases) assert.deepEqual(splitNameValue(text), expected, text);
+});
+
+test('key = value, where quotes and backslashes keep a key together', () => {
+  const cases: [string, unknown][] = [
+    ['a=b', { name: 'a', value: 'b' }],
+    ['"a b"@c=d', { name: '"a b"@c', value: 'd' }],
+    ['\\"a=b', { name: '\\"a', value: 'b' }],
+    ['=b', { name: '', value: 'b' }],
+    ['"a=b', { error: `unbalanced '"' in '"a=b'` }],
+  ];
+  for (const [text, expected] of cases) assert.deepEqual(splitKeyValue(text), expected, text);
 });
