@@ -152,12 +152,19 @@ export function expand(text: string, options: ExpandOptions): Expansion {
   return { text: result, malformed: expander.malformed, undefinedName: expander.undefinedName };
 }
 
-/** All names that a text refers to in any branch, in order of their appearance, repeated where they are. */
-export function namesIn(text: string, extensions: Extensions = {}): string[] {
+/**
+ * All names that a text refers to in any branch, in order of their appearance, repeated where they are. `report` is told
+ * about what cannot be read.
+ */
+export function namesIn(
+  text: string,
+  extensions: Extensions = {},
+  report: (problem: string) => void = () => {},
+): string[] {
   const names: string[] = [];
   const visit = (part: string | undefined, nesting: number): void => {
     if (part === undefined || !part.includes('$') || nesting > maximumNesting) return;
-    for (const piece of parse(part, extensions, () => {})) {
+    for (const piece of parse(part, extensions, report)) {
       if ('literal' in piece) continue;
       const { condition, whenTrue, whenFalse } = piece.macro;
       if (condition.kind === 'name') names.push(condition.name);

@@ -142,7 +142,7 @@ function parseMacro(
       at = end;
     }
     const rest = skipBlanks(body, at);
-    if (name === '' || (rest < body.length && body[rest] !== '?' && body[rest] !== ':')) {
+    if (rest === body.length ? name === '' : body[rest] !== '?' && body[rest] !== ':') {
       report(`attribute name syntax error at: ${context(before, body.slice(at))}`);
       return undefined;
     }
@@ -169,8 +169,12 @@ function parseComparison(
   const left = body.slice(start + 1, leftEnd - 1);
   const operatorAt = skipBlanks(body, leftEnd);
   const [token, operator = '', suffix = ''] = matchAt(operatorCharacters, body, operatorAt);
-  if (!operators.has(operator) || (suffix !== '' && extensions.comparisons?.has(suffix) !== true)) {
+  if (!operators.has(operator)) {
     report(`${operatorExpected} at: ${context(`${left}}`, body.slice(operatorAt))}`);
+    return undefined;
+  }
+  if (suffix !== '' && extensions.comparisons?.has(suffix) !== true) {
+    report(`bad operator suffix at: ${context(operator, suffix)}`);
     return undefined;
   }
   const afterOperator = operatorAt + token.length;

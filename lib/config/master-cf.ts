@@ -63,14 +63,20 @@ export interface MasterCf {
 /** One argument of a command as postconf shows and rewrites it. */
 export type MasterArgument =
   | { readonly kind: 'override'; readonly name: string; readonly value: string; readonly text: string }
+  /** `-o` with what is no `name=value`. */
+  | { readonly kind: 'unreadable'; readonly text: string }
   | { readonly kind: 'option'; readonly text: string }
   | { readonly kind: 'argument'; readonly text: string };
 
 /**
  * Splits the options of a command into `-o` settings, single options and plain arguments. `-vo x=y` and `-ox=y` are
- * read as getopt(3) reads them; every option after the first plain argument is a plain argument.
+ * read as getopt(3) reads them; every option after the first plain argument is a plain argument. `warn` is told what is
+ * wrong with a setting, and the setting as it is written.
  */
-export function parseArguments(argumentsAsWritten: readonly string[], warn: (text: string) => void): MasterArgument[] {
+export function parseArguments(
+  argumentsAsWritten: readonly string[],
+  warn: (problem: string, setting: string) => void,
+): MasterArgument[] {
   const parsed: MasterArgument[] = [];
   for (let at = 0; at < argumentsAsWritten.length; at++) {
     const text = argumentsAsWritten[at]!;
@@ -90,11 +96,11 @@ export function parseArguments(argumentsAsWritten: readonly string[], warn: (tex
       parsed.push({ kind: 'option', text: '-o' });
       break;
     }
-    const inner = withoutBraces(setting, warn);
+    const inner = withoutBraces(setting, (problem) => warn(problem, setting));
     const assignment = splitNameValue(inner);
     if ('error' in assignment) {
-      warn(`${assignment.error}: "${inner}"`);
-      parsed.push({ kind: 'option', text: '-o' }, { kind: 'option', text: setting });
+      warn(`${assignment.error}: "${inner}"`, setting);
+      parsed.push({ kind: 'unreadable', text: setting });
     } else parsed.push({ kind: 'override', ...assignment, text: formatOverride(assignment.name, assignment.value) });
   }
   return parsed;
@@ -123,6 +129,16 @@ export class MasterFieldError extends FatalError {
   }
 }
 
+/** A line with fewer columns than a service has. `problem` is the sentence without what was found. */
+export class MasterFieldCountError extends FatalError {
+  readonly problem: string;
+
+  constructor(problem: string, found: number) {
+    super(`${problem}, expected 8 fields or more, found ${found}`);
+    this.problem = problem;
+  }
+}
+
 function fail(path: string, line: number, column: string, value: string, whole: string, expected: string): never {
   throw new MasterFieldError(`${path}, line ${line}`, `invalid ${column} field "${value}" in "${whole}"`, expected);
 }
@@ -143,12 +159,14 @@ function countOption(parsed: readonly MasterArgument[], letter: string): number 
 }
 
 /** Reads one logical line. Throws FatalError with file, line, column and what was expected. */
-export function parseMasterLine(text: string, path: string, line: number, warn: (text: string) => void): MasterEntry {
+export function parseMasterLine(
+  text: string,
+  path: string,
+  line: number,
+  warn: (problem: string, setting: string) => void,
+): MasterEntry {
   const words = splitOutsideBraces(text, BLANK);
-  if (words.length < 8)
-    throw new FatalError(
-      `file ${path}: line ${line}: bad field count, expected 8 fields or more, found ${words.length}`,
-    );
+  if (words.length < 8) throw new MasterFieldCountError(`file ${path}: line ${line}: bad field count`, words.length);
   const [name, type, isPrivate, unprivileged, chroot, wakeup, limit, command, ...rest] = words as [
     string,
     string,
@@ -191,7 +209,9 @@ export function parseMasterLine(text: string, path: string, line: number, warn: 
     overrides: new Map(parsed.flatMap((item) => (item.kind === 'override' ? [[item.name, item.value]] : []))),
     verbose: countOption(parsed, 'v'),
     debug: countOption(parsed, 'D') > 0,
-    commandArguments: parsed.flatMap((item) => (item.kind === 'argument' ? [withoutBraces(item.text, warn)] : [])),
+    commandArguments: parsed.flatMap((item) =>
+      item.kind === 'argument' ? [withoutBraces(item.text, (problem) => warn(problem, item.text))] : [],
+    ),
     fields: {
       service: name,
       type: type as ServiceType,

@@ -9,13 +9,13 @@ import { timeLimitParameter, transportParameters } from './parameters.ts';
 const deliveryAgents = new Set(['error', 'lmtp', 'local', 'pipe', 'smtp', 'virtual']);
 const commandRunners = new Set(['pipe', 'spawn']);
 
-/** Name and default of each, in no particular order. A service on the network delivers nothing. */
+/** Name and default of each, in no particular order. */
 export function serviceParameters(entries: readonly MasterEntry[]): Map<string, string> {
   const defaults = new Map<string, string>();
-  for (const { name, type, command } of entries) {
+  for (const { name, command } of entries) {
     if (commandRunners.has(command))
       defaults.set(`${name}_${timeLimitParameter.suffix}`, `$${timeLimitParameter.fallback}`);
-    if (type === 'inet' || !deliveryAgents.has(command)) continue;
+    if (!deliveryAgents.has(command)) continue;
     for (const [suffix, fallback] of transportParameters) defaults.set(`${name}_${suffix}`, `$${fallback}`);
   }
   return defaults;

@@ -41,6 +41,8 @@ export interface LoadOptions {
   readonly host?: Host;
   /** Default of process_name. */
   readonly program?: string;
+  /** The entries of master.cf, where the caller has read them. */
+  readonly master?: readonly MasterEntry[];
 }
 
 interface Source {
@@ -62,6 +64,16 @@ interface Override {
 }
 
 const commandLine = '-o';
+
+/** A value that breaks the syntax of expressions, with each problem on its own for those who show no places. */
+export class ExpansionError extends FatalError {
+  readonly problems: readonly string[];
+
+  constructor(origin: string, problems: readonly string[]) {
+    super(`${origin}: ${problems.join('; ') || 'syntax error'}`);
+    this.problems = problems;
+  }
+}
 
 function placed(overrides: ReadonlyMap<string, string>, place: string): Map<string, Override> {
   return new Map([...overrides].map(([name, value]) => [name, { value, place }]));
@@ -88,7 +100,8 @@ export class Configuration {
   static load(directory: string, options: LoadOptions = {}): Configuration {
     const mainCf = readMainCf(`${directory}/main.cf`);
     const masterPath = `${directory}/master.cf`;
-    const masterCf = existsSync(masterPath) ? readMasterCf(masterPath) : { entries: [], warnings: [] };
+    const read = options.master === undefined && existsSync(masterPath);
+    const masterCf = read ? readMasterCf(masterPath) : { entries: options.master ?? [], warnings: [] };
     return Configuration.#assemble(directory, mainCf, masterCf, options);
   }
 
@@ -217,7 +230,7 @@ export class Configuration {
       functions,
       warn: (problem) => problems.push(problem),
     });
-    if (expansion.malformed) throw new FatalError(`${this.#origin(name)}: ${problems.join('; ') || 'syntax error'}`);
+    if (expansion.malformed) throw new ExpansionError(this.#origin(name), problems);
     return expansion.text;
   }
 

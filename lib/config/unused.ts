@@ -4,7 +4,6 @@
  * is reported together with references to names that nobody sets and with names that are going away. Pure.
  * @see postconf(1)
  */
-import { splitOutsideBraces } from '../util/split.ts';
 import { databaseParameterNames } from './database-parameters.ts';
 import { deprecationOf, isLegacyName, isRemovedName } from './deprecated.ts';
 import { namesIn } from './expand.ts';
@@ -36,10 +35,25 @@ interface Files {
   readonly master: readonly MasterEntry[];
   readonly masterPath: string;
   readonly placeInMaster?: (entry: MasterEntry) => string;
+  /** The value with its references replaced, of main.cf or of an entry; the value itself where it is left out. */
+  readonly expanded?: (name: string, value: string, entry?: MasterEntry) => string;
+  /** Whether expressions that cannot be read are reported too, without their place. */
+  readonly withSyntaxErrors?: boolean;
 }
 
 /** Set by each process for itself. */
-const readOnlyNames = new Set(['process_id', 'process_name', 'service_name']);
+export const readOnlyNames: ReadonlySet<string> = new Set(['process_id', 'process_name', 'service_name']);
+
+/** The names in the value of smtpd_restriction_classes; braces mean nothing there. */
+function classNames(value: string): string[] {
+  return value.split(/[\s,]+/).filter((name) => name !== '');
+}
+
+/** What a value refers to, and what of it cannot be read. */
+function referencesIn(value: string): { readonly references: string[]; readonly problems: string[] } {
+  const problems: string[] = [];
+  return { references: namesIn(value, { functions, comparisons }, (problem) => problems.push(problem)), problems };
+}
 
 function isBuiltIn(name: string): boolean {
   return parameters.has(name) || isLegacyName(name);
@@ -54,6 +68,7 @@ export function nameUse(files: Files): NameUse {
   const { main, mainPath, master, masterPath } = files;
   const inMain = files.placeInMain ?? (() => mainPath);
   const inMaster = files.placeInMaster ?? (() => masterPath);
+  const expanded = files.expanded ?? ((_name: string, value: string) => value);
   const ofServices = serviceParameters(master);
   const mainSettings = [...main].sort(byName);
   const isKnown = (name: string): boolean => isBuiltIn(name) || ofServices.has(name);
@@ -64,13 +79,14 @@ export function nameUse(files: Files): NameUse {
   const setByMaster = new Set(master.flatMap(({ overrides }) => [...overrides.keys()]));
   for (const [name, value] of mainSettings) {
     if (readOnlyNames.has(name)) wrongInMain.push(`${inMain(name)}: read-only parameter assignment: ${name}=${value}`);
-    const references = namesIn(value, { functions, comparisons });
-    if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
+    const { references, problems } = referencesIn(value);
+    if (name === 'smtpd_restriction_classes') references.push(...classNames(expanded(name, value)));
     for (const reference of references) {
       referredByMain.add(reference);
       if (!main.has(reference) && !isKnown(reference) && !setByMaster.has(reference))
         wrongInMain.push(`${inMain(name)}: undefined parameter: ${reference}`);
     }
+    if (files.withSyntaxErrors === true) wrongInMain.push(...problems);
   }
 
   const unusedInMaster: [string, string][] = [];
@@ -82,9 +98,10 @@ export function nameUse(files: Files): NameUse {
     for (const [name, value] of overrides) {
       if (readOnlyNames.has(name))
         wrongInMaster.push(`${inMaster(entry)}: read-only parameter assignment: ${name}=${value}`);
-      const references = namesIn(value, { functions, comparisons });
-      if (name === 'smtpd_restriction_classes') references.push(...splitOutsideBraces(value));
-      references.push(...databaseParameterNames(value, () => {}).filter((one) => overrides.has(one) || main.has(one)));
+      const { references, problems } = referencesIn(value);
+      const plain = isKnown(name) ? expanded(name, value, entry) : value;
+      if (name === 'smtpd_restriction_classes') references.push(...classNames(plain));
+      references.push(...databaseParameterNames(plain, () => {}).filter((one) => overrides.has(one) || main.has(one)));
       for (const reference of references) {
         if (overrides.has(reference)) local.add(reference);
         else {
@@ -93,6 +110,7 @@ export function nameUse(files: Files): NameUse {
             wrongInMaster.push(`${inMaster(entry)}: undefined parameter: ${reference}`);
         }
       }
+      if (files.withSyntaxErrors === true) wrongInMaster.push(...problems);
     }
     for (const [name, value] of overrides) {
       const deprecation = deprecationOf(name);
@@ -102,8 +120,12 @@ export function nameUse(files: Files): NameUse {
     }
   }
 
-  const userDefined = usedNames(mainSettings, main, isKnown, new Set([...referredByMain, ...usedByMaster]), (text) =>
-    wrongInMain.push(`${mainPath}: ${text}`),
+  const userDefined = usedNames(
+    mainSettings.map(([name, value]) => [name, isKnown(name) ? expanded(name, value) : value]),
+    main,
+    isKnown,
+    new Set([...referredByMain, ...usedByMaster]),
+    (text) => wrongInMain.push(`${mainPath}: ${text}`),
   );
   const unusedInMain = mainSettings.filter(
     ([name]) => !isKnown(name) && !userDefined.has(name) && !isRemovedName(name),
