@@ -4,7 +4,12 @@
  * its own.
  */
 import { type LogicalLine, logicalLines } from '../../lib/config/logical-lines.ts';
-import { type MasterEntry, MasterFieldError, parseArguments, parseMasterLine } from '../../lib/config/master-cf.ts';
+import {
+  type MasterEntry,
+  MasterFieldCountError,
+  parseArguments,
+  parseMasterLine,
+} from '../../lib/config/master-cf.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import { asFileText } from './edit-file.ts';
 import { type FieldName, fieldNames, formatEntry } from './master-entries.ts';
@@ -24,7 +29,7 @@ function parseLine(line: string, request: string): MasterEntry {
   try {
     return parseMasterLine(line, 'master.cf', 0, () => {});
   } catch (error) {
-    if (error instanceof MasterFieldError) throw error;
+    if (!(error instanceof MasterFieldCountError)) throw error;
     throw new FatalError(`bad field count: "${request}"`, { cause: error });
   }
 }
@@ -43,6 +48,7 @@ function withParameter(entry: MasterEntry, name: string, value: string | undefin
   for (const argument of parseArguments(entry.arguments, () => {})) {
     if (argument.kind === 'argument') plain.push(argument.text);
     else if (argument.kind === 'option') before.push(argument.text);
+    else if (argument.kind === 'unreadable') before.push(`-o ${argument.text}`);
     else if (argument.name !== name) before.push(`-o {${argument.name}=${argument.value}}`);
     else if (!replaced) {
       before.push(...setting);
@@ -75,7 +81,7 @@ function parseFieldRequest(operand: string): Request {
 }
 
 function parseParameterRequest(operand: string, action: Action): Request {
-  const requirement = '-Pe or -PX requires service_name/type/parameter_name';
+  const requirement = '-Pe or -PX requires service_name/type/parameter';
   const [name, value] = action === 'exclude' ? [operand, undefined] : splitAtEquals(operand);
   const [service, type, parameter] = threeParts(name, requirement);
   if (parameter === '*') throw new FatalError('-Pe or -PX does not accept wild-card parameter name');

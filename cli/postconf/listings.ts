@@ -6,6 +6,7 @@ import { expandTemplate, loadBounceTemplates } from '../../lib/config/bounce-tem
 import { Configuration } from '../../lib/config/settings.ts';
 import { BOUNCE_TEMPLATE_NAMES, type BounceTemplate } from '../../lib/mail/bounce-template.ts';
 import { tableTypes } from '../../lib/tables/open.ts';
+import { FatalError } from '../../lib/util/errors.ts';
 import type { Options } from './options.ts';
 
 /** Mailbox locking methods of the delivery agents. Locks of the kernel are out of Node's reach. */
@@ -13,6 +14,9 @@ const lockTypes = ['dotlock'];
 const serverSaslTypes = ['dovecot'];
 const clientSaslTypes = ['cyrus'];
 const publicKeyAlgorithms = ['ecdsa', 'ed25519', 'ed448', 'rsa'];
+
+/** A word after -T that names nothing: said as a warning, and yet the end. */
+export class UnknownTlsModeError extends FatalError {}
 
 /** Lines of the listing asked for. */
 export async function listing(
@@ -30,13 +34,14 @@ export async function listing(
     case 'm':
       return tableTypes;
     case 'T':
-      return tlsFeature(options.tlsMode, warn);
+      return tlsFeature(options.tlsMode);
     default:
       return bounceTemplates(options, directory, warn);
   }
 }
 
-function tlsFeature(mode: string, warn: (text: string) => void): readonly string[] {
+/** Throws UnknownTlsModeError. */
+function tlsFeature(mode: string): readonly string[] {
   switch (mode) {
     case 'compile-version':
     case 'run-version':
@@ -44,8 +49,7 @@ function tlsFeature(mode: string, warn: (text: string) => void): readonly string
     case 'public-key-algorithms':
       return publicKeyAlgorithms;
     default:
-      warn(`unknown 'postconf -T' mode: ${mode}`);
-      return [];
+      throw new UnknownTlsModeError(`unknown 'postconf -T' mode: ${mode}`);
   }
 }
 

@@ -4,6 +4,7 @@
 import { isLegacyName } from '../../lib/config/deprecated.ts';
 import { type Parameter, parameters, transportFallback } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
+import { readOnlyNames } from '../../lib/config/unused.ts';
 import type { Options, ParameterClass } from './options.ts';
 import { formatSetting } from './print.ts';
 
@@ -25,10 +26,8 @@ function classOf(name: string, names: ShownNames): ParameterClass | undefined {
 }
 
 export interface ShownSettings {
-  /** Lines to print. */
-  readonly lines: string[];
-  /** Names asked for that mean nothing. */
-  readonly unknown: string[];
+  /** What was asked for, in that order: a line to print, or a name that means nothing. */
+  readonly answers: (string | { readonly unknown: string })[];
   /** Who reads each parameter shown, or why nothing does. */
   readonly remarks: string[];
 }
@@ -53,14 +52,13 @@ export function showMainSettings(configuration: Configuration, names: ShownNames
             ...names.userDefined,
           ]),
         ].sort(compareNames);
-  const lines: string[] = [];
-  const unknown: string[] = [];
+  const answers: ShownSettings['answers'] = [];
   const remarks: string[] = [];
   for (const name of wanted) {
     const parameterClass = classOf(name, names);
-    const setAtAll = configuration.raw(name) !== undefined || name === 'config_directory';
+    const setAtAll = settingOf(name, configuration) !== undefined || name === 'config_directory';
     if (parameterClass === undefined || (options.defaults && parameterClass === 'user')) {
-      if (options.operands.length > 0) unknown.push(name);
+      if (options.operands.length > 0) answers.push({ unknown: name });
       continue;
     }
     // A name that was asked for is shown whatever its class.
@@ -68,15 +66,20 @@ export function showMainSettings(configuration: Configuration, names: ShownNames
     if (options.onlySet && !setAtAll) continue;
     // Legacy names have no default; they are shown where they are set.
     if (!setAtAll && !parameters.has(name) && parameterClass === 'builtin') continue;
-    lines.push(formatSetting(name, shownValue(name, configuration, names, options), options));
+    answers.push(formatSetting(name, shownValue(name, configuration, names, options), options));
     remarks.push(...remarkOn(name));
   }
-  return { lines, unknown, remarks };
+  return { answers, remarks };
+}
+
+/** What main.cf, the environment or the command line sets; what each process sets for itself, they cannot. */
+function settingOf(name: string, configuration: Configuration): string | undefined {
+  return readOnlyNames.has(name) ? undefined : configuration.raw(name);
 }
 
 function shownValue(name: string, configuration: Configuration, names: ShownNames, options: Options): string {
   const parameter: Parameter | undefined = parameters.get(name);
-  const set = options.defaults ? undefined : configuration.raw(name);
+  const set = options.defaults ? undefined : settingOf(name, configuration);
   const value = set ?? configuration.defaultOf(name) ?? names.ofServices.get(name) ?? '';
   return options.expand && parameter?.type !== 'raw' ? configuration.expand(value, name) : value;
 }

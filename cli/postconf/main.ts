@@ -11,18 +11,20 @@
  */
 import { moreAboutDeprecation } from '../../lib/config/deprecated.ts';
 import { readEnvironment } from '../../lib/config/environment.ts';
-import { type MasterEntry, MasterFieldError, readMasterCf } from '../../lib/config/master-cf.ts';
+import { type MasterEntry, MasterFieldCountError, MasterFieldError } from '../../lib/config/master-cf.ts';
+import { parameters } from '../../lib/config/parameters.ts';
 import { serviceParameters } from '../../lib/config/service-parameters.ts';
-import { Configuration } from '../../lib/config/settings.ts';
+import { Configuration, ExpansionError } from '../../lib/config/settings.ts';
 import { type NameReport, nameUse } from '../../lib/config/unused.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 import { editFile } from './edit-file.ts';
 import { editMainText, parseMainEdits } from './edit-main.ts';
 import { editMasterText, parseMasterEdits } from './edit-master.ts';
-import { listing } from './listings.ts';
+import { listing, UnknownTlsModeError } from './listings.ts';
 import { type ShownSettings, showMainSettings } from './main-settings.ts';
 import { type Shown, showEntries, showFields, showParameters } from './master-entries.ts';
-import { type Options, parseOptions } from './options.ts';
+import { type Options, parseOptions, UsageError } from './options.ts';
+import { readMasterEntries } from './read-master.ts';
 
 export interface CommandStreams {
   readonly stdin: NodeJS.ReadableStream;
@@ -50,10 +52,19 @@ export async function main(argv: readonly string[], io: CommandStreams): Promise
     return 0;
   } catch (error) {
     if (!(error instanceof FatalError)) throw error;
-    const message = error instanceof MasterFieldError ? error.problem : error.message;
-    io.stderr.write(`postconf: fatal: ${message}\n`);
+    for (const line of linesAbout(error)) output.tell(line);
     return 1;
   }
+}
+
+/** What is said of an error that ends the command. Places are left out where Postfix has none. */
+function linesAbout(error: FatalError): string[] {
+  if (error instanceof UnknownTlsModeError) return [`warning: ${error.message}`];
+  if (error instanceof UsageError) return [error.problem, `fatal: ${error.message}`];
+  if (error instanceof ExpansionError)
+    return [...error.problems.map((problem) => `warning: ${problem}`), 'fatal: macro processing error'];
+  const short = error instanceof MasterFieldError || error instanceof MasterFieldCountError;
+  return [`fatal: ${short ? error.problem : error.message}`];
 }
 
 async function run(options: Options, variables: NodeJS.ProcessEnv, output: Output): Promise<void> {
@@ -66,7 +77,8 @@ async function run(options: Options, variables: NodeJS.ProcessEnv, output: Outpu
 }
 
 function edit(options: Options, directory: string, { warn }: Output): void {
-  if (options.operands.length === 0) throw new FatalError('-e, -X, or -# requires a name or name=value argument');
+  if (options.operands.length === 0)
+    throw new FatalError(options.action === 'edit' ? '-e requires name=value argument' : 'missing service argument');
   if (options.subject === 'main') {
     const path = `${directory}/main.cf`;
     const edits = parseMainEdits(options.action, options.operands, warn);
@@ -81,45 +93,75 @@ function edit(options: Options, directory: string, { warn }: Output): void {
 function showDefaults(options: Options, directory: string, output: Output): void {
   const configuration = Configuration.fromText('', { program: 'postconf' });
   const ofServices = options.classes.has('service')
-    ? serviceParameters(readMasterCf(`${directory}/master.cf`).entries)
+    ? serviceParameters(readMasterEntries(`${directory}/master.cf`, output.warn))
     : new Map();
   printSettings(showMainSettings(configuration, { ofServices, userDefined: new Set() }, options), options, output);
 }
 
-function printSettings({ lines, unknown, remarks }: ShownSettings, options: Options, output: Output): void {
-  for (const line of lines) output.line(line);
-  for (const name of unknown) output.warn(`${name}: unknown parameter`);
+function printSettings({ answers, remarks }: ShownSettings, options: Options, output: Output): void {
+  for (const answer of answers) {
+    if (typeof answer === 'string') output.line(answer);
+    else output.warn(`${answer.unknown}: unknown parameter`);
+  }
   if (options.verbose) for (const remark of remarks) output.tell(remark);
 }
 
 function show(options: Options, directory: string, environment: ReadonlyMap<string, string>, output: Output): void {
-  const masterCf = readMasterCf(`${directory}/master.cf`);
+  const masterPath = `${directory}/master.cf`;
+  const entries = readMasterEntries(masterPath, output.warn);
   const configuration = Configuration.load(directory, {
     overrides: options.overrides,
     environment,
     program: 'postconf',
+    master: entries,
   });
-  for (const warning of [...configuration.warnings]) output.warn(warning);
+  for (const warning of configuration.warnings) output.warn(warning);
+  const expansion = new Expansion(configuration);
   const names = nameUse({
     main: new Map(
       [...configuration.names(), ...options.overrides.keys()].map((name) => [name, configuration.raw(name) ?? '']),
     ),
     mainPath: `${directory}/main.cf`,
-    master: masterCf.entries,
-    masterPath: masterCf.path,
+    master: entries,
+    masterPath,
+    expanded: (name, value, entry) => expansion.of(name, value, entry),
+    withSyntaxErrors: true,
   });
+  for (const report of [names.masterCf, names.mainCf]) report.wrong.forEach(output.warn);
+  if (expansion.error !== undefined) throw expansion.error;
   const reports = options.subject === 'main' ? [names.mainCf, names.masterCf] : [names.masterCf];
-  for (const report of reports) report.wrong.forEach(output.warn);
   if (options.subject === 'main') {
-    const ofServices = serviceParameters(masterCf.entries);
+    const ofServices = serviceParameters(entries);
     const { userDefined } = names;
     printSettings(showMainSettings(configuration, { ofServices, userDefined }, options), options, output);
   } else {
-    const { lines, unmatched } = showMaster(masterCf.entries, configuration, options);
+    const { lines, unmatched } = showMaster(entries, configuration, options);
     for (const line of lines) output.line(line);
     for (const request of unmatched) output.warn(`unmatched request: "${request}"`);
   }
   warnOfNames(reports, output);
+}
+
+/** Expands values for the search after names; the first that cannot be is kept until all names were searched. */
+class Expansion {
+  error: ExpansionError | undefined;
+  readonly #configuration: Configuration;
+
+  constructor(configuration: Configuration) {
+    this.#configuration = configuration;
+  }
+
+  of(name: string, value: string, entry?: MasterEntry): string {
+    if (parameters.get(name)?.type === 'raw') return value;
+    const configuration = entry === undefined ? this.#configuration : this.#configuration.ofEntry(entry);
+    try {
+      return configuration.expand(value, name);
+    } catch (error) {
+      if (!(error instanceof ExpansionError)) throw error;
+      this.error ??= error;
+      return value;
+    }
+  }
 }
 
 function showMaster(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {

@@ -6,6 +6,7 @@ import { formatOverride, type MasterArgument, type MasterEntry, parseArguments }
 import { parameters } from '../../lib/config/parameters.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
 import { FatalError } from '../../lib/util/errors.ts';
+import { unbrace } from '../../lib/util/split.ts';
 import type { Options } from './options.ts';
 import { foldWords, formatSetting, indent } from './print.ts';
 
@@ -39,18 +40,28 @@ function normalArguments(
   entry: Pick<MasterEntry, 'arguments'>,
   expandValue: (value: string) => string,
 ): MasterArgument[] {
-  return parseArguments(entry.arguments, () => {}).map((argument) => {
-    if (argument.kind === 'argument' && argument.text.startsWith('{')) {
-      return { ...argument, text: `{${argument.text.slice(1, argument.text.endsWith('}') ? -1 : undefined).trim()}}` };
-    }
-    if (argument.kind !== 'override') return argument;
+  const parsed = parseArguments(entry.arguments, () => {});
+  const firstPlain = parsed.find(({ kind }) => kind === 'argument');
+  return parsed.map((argument) => {
+    if (argument.kind !== 'override') return { ...argument, text: normalText(argument.text, argument === firstPlain) };
     const value = expandValue(argument.value);
     return { ...argument, value, text: formatOverride(argument.name, value) };
   });
 }
 
+/** Braces stand around a text with blanks alone. The first plain argument has them only where they were written. */
+function normalText(text: string, first: boolean): string {
+  const braced = text.startsWith('{');
+  const inner = braced ? unbrace(text).text : text;
+  return /\s/.test(inner) && (braced || !first) ? `{${inner}}` : inner;
+}
+
+function isSetting({ kind }: MasterArgument): boolean {
+  return kind === 'override' || kind === 'unreadable';
+}
+
 function argumentWords(argument: MasterArgument): string[] {
-  return argument.kind === 'override' ? ['-o', argument.text] : [argument.text];
+  return isSetting(argument) ? ['-o', argument.text] : [argument.text];
 }
 
 /** An entry in columns: on one line, or with each `-o` on a line of its own and long lines folded. */
@@ -64,10 +75,10 @@ export function formatEntry(entry: MasterEntry, fold: boolean, expandValue = ide
   if (!fold) return [text, ...items.flatMap(argumentWords)].join(' ');
   let afterOverride = false;
   for (const item of items) {
-    if (item.kind === 'override') text += `\n${indent}-o ${item.text}`;
+    if (isSetting(item)) text += `\n${indent}-o ${item.text}`;
     else if (afterOverride) text += `\n${indent}${item.text}`;
     else text = foldWords(text, [item.text], lineLimit);
-    afterOverride = item.kind === 'override';
+    afterOverride = isSetting(item);
   }
   return text;
 }

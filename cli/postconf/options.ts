@@ -49,6 +49,16 @@ export const usage =
   '[-P (master.cf parameters)] [-t (bounce templates)] [-T compile-version|run-version|public-key-algorithms] ' +
   '[-v (verbose)] [-x (expand parameter values)] [-X (exclude)] [-# (comment-out)] [name...]';
 
+/** An option that does not exist or lacks its value; the problem goes before the usage on a line of its own. */
+export class UsageError extends FatalError {
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super(usage);
+    this.problem = problem;
+  }
+}
+
 /** Splits a command line into letters with their values, and operands. */
 function scan(argv: readonly string[]): { letters: string[]; values: Map<string, string[]>; operands: string[] } {
   const letters: string[] = [];
@@ -68,12 +78,12 @@ function scan(argv: readonly string[]): { letters: string[]; values: Map<string,
       const letter = word[index]!;
       if (withValue.includes(letter)) {
         const value = word.slice(index + 1) || argv[++at];
-        if (value === undefined) throw new FatalError(usage);
+        if (value === undefined) throw new UsageError(`option requires an argument -- '${letter}'`);
         letters.push(letter);
         values.set(letter, [...(values.get(letter) ?? []), value]);
         break;
       }
-      if (!flags.includes(letter)) throw new FatalError(`invalid option -- '${letter}': ${usage}`);
+      if (!flags.includes(letter)) throw new UsageError(`invalid option -- '${letter}'`);
       letters.push(letter);
     }
   }
@@ -101,39 +111,49 @@ function parseOverrides(texts: readonly string[]): Map<string, string> {
   );
 }
 
-/** At most one of these letters may be given; it is returned. */
-function oneOf<Letter extends string>(letters: readonly string[], choice: readonly Letter[]): Letter | undefined {
-  const given = choice.filter((letter) => letters.includes(letter));
-  if (given.length > 1) throw new FatalError(`specify one of ${given.map((letter) => `-${letter}`).join(' ')}`);
-  return given[0];
-}
+/** Letters of which at most one may be given. Those that were are named in the order in which they stand here. */
+const alternatives: readonly string[] = ['aAbFlmMpPtT', 'denX#', 'efX#', 'exX#', 'ehHX#'];
 
 /** Letters that make no sense together with the subject or action of another. */
 const conflicts: readonly (readonly [option: string, without: string])[] = [
-  ['M', 'dhHnC'],
-  ['F', 'dnCX#'],
-  ['P', 'dnC#'],
-  ['e', 'dfhHnxjC'],
-  ['X', 'dfhHnxjC'],
-  ['#', 'dfhHnxjC'],
+  ...[...listings].map((letter) => [letter, 'defhHnxX#'] as const),
+  ['F', 'dnX#'],
+  ['M', 'dhHn'],
+  ['P', 'dn#'],
+  ['e', 'j'],
+  ['X', 'j'],
+  ['#', 'j'],
   ['j', 'hH'],
 ];
+
+/** The one of these letters that was given; `refuseCombinations` saw to it that there are not two. */
+function oneOf<Letter extends string>(letters: readonly string[], choice: readonly Letter[]): Letter | undefined {
+  return choice.find((letter) => letters.includes(letter));
+}
+
+/** Throws FatalError where letters do not go together. */
+function refuseCombinations(letters: readonly string[]): void {
+  if (letters.includes('b') && letters.includes('t')) throw new FatalError('specify one of -b and -t');
+  for (const choice of alternatives) {
+    const given = [...choice].filter((letter) => letters.includes(letter));
+    if (given.length > 1) throw new FatalError(`specify one of ${given.map((letter) => `-${letter}`).join(' ')}`);
+  }
+  for (const [option, without] of conflicts) {
+    if (!letters.includes(option)) continue;
+    for (const letter of without)
+      if (letters.includes(letter)) throw new FatalError(`with option -${option}, do not specify -${letter}`);
+  }
+}
 
 const subjects: Readonly<Record<string, Subject>> = { p: 'main', M: 'entries', F: 'fields', P: 'parameters' };
 const actions: Readonly<Record<string, Action>> = { e: 'edit', '#': 'comment-out', X: 'exclude' };
 
 export function parseOptions(argv: readonly string[]): Options {
   const { letters, values, operands } = scan(argv);
-  oneOf(letters, ['d', 'n']);
-  oneOf(letters, ['h', 'H']);
+  refuseCombinations(letters);
   const subjectLetter = oneOf(letters, ['p', 'M', 'F', 'P']) ?? 'p';
   const actionLetter = oneOf(letters, ['e', '#', 'X']);
   const listing = oneOf(letters, [...listings]);
-  for (const [option, without] of conflicts) {
-    if (!letters.includes(option)) continue;
-    for (const letter of without)
-      if (letters.includes(letter)) throw new FatalError(`with option -${option}, do not specify -${letter}`);
-  }
   const has = (letter: string): boolean => letters.includes(letter);
   // A value on the command line means an edit, as if -e had been given.
   const implied = listing === undefined && operands.some((operand) => operand.includes('=')) ? 'edit' : 'show';

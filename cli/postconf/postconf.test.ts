@@ -168,8 +168,176 @@ test('a name that nobody knows is a warning, not an empty value', async (context
   });
 });
 
+interface Shown {
+  readonly situation: string;
+  readonly mainCf?: string;
+  readonly masterCf?: string;
+  readonly argv: string[];
+  /** Without the directory in front of file names. */
+  readonly err?: string[];
+  readonly out?: string[];
+  readonly status?: number;
+}
+
+const service = 'x unix - - - - - ';
+const shownService = 'x          unix  -       -       -       -       -       ';
+
+const shown: Shown[] = [
+  {
+    situation: 'an expression that cannot be read ends the command, whatever was asked for',
+    mainCf: 'relayhost = ${a b}\n',
+    argv: ['-h', 'myorigin'],
+    err: [
+      'warning: attribute name syntax error at: "...a>>> b"',
+      'warning: attribute name syntax error at: "...a>>> b"',
+      'fatal: macro processing error',
+    ],
+    status: 1,
+  },
+  {
+    situation: 'so does one in master.cf',
+    masterCf: `${service}smtpd -o relayhost=\${{a}==no{b}}\n`,
+    argv: ['-M'],
+    err: [
+      'warning: bad operator suffix at: "...==>>>no"',
+      'warning: bad operator suffix at: "...==>>>no"',
+      'fatal: macro processing error',
+    ],
+    status: 1,
+  },
+  {
+    situation: 'an expression that cannot be read does no harm in a name that nothing reads',
+    mainCf: 'mine = ${\n',
+    argv: ['-h', 'relayhost'],
+    err: ['warning: truncated macro reference: "${"', 'warning: main.cf: unused parameter: mine=${'],
+    out: [''],
+  },
+  {
+    situation: 'names that stand behind references are found: restriction classes, tables',
+    mainCf:
+      'smtpd_restriction_classes = $c\nc = one\none = permit\nvirtual_alias_maps = ldap:$t\nt = p\np_bind_pw = x\n',
+    argv: ['-h', 'relayhost'],
+    out: [''],
+  },
+  {
+    situation: 'braces in a list of restriction classes are names',
+    mainCf: 'smtpd_restriction_classes = { one }\none = permit\n',
+    argv: ['-h', 'relayhost'],
+    err: ['warning: main.cf: undefined parameter: {', 'warning: main.cf: undefined parameter: }'],
+    out: [''],
+  },
+  {
+    situation: 'what is wrong in main.cf is said with master.cf too, after what is wrong there',
+    mainCf: 'relayhost = $a\n',
+    masterCf: `${service}smtpd -o relayhost=$b\n`,
+    argv: ['-Ph'],
+    err: ['warning: master.cf: undefined parameter: b', 'warning: main.cf: undefined parameter: a'],
+    out: ['$b'],
+  },
+  {
+    situation: 'what a process sets for itself cannot be set',
+    mainCf: 'service_name = x\n',
+    argv: ['-n', 'service_name', 'relayhost'],
+    err: ['warning: main.cf: read-only parameter assignment: service_name=x'],
+  },
+  {
+    situation: 'a line of master.cf that continues nothing is left out',
+    masterCf: ` ${service}smtpd\n`,
+    argv: ['-M'],
+    err: [`warning: master.cf: logical line must not start with whitespace: " ${service}smtpd"`],
+  },
+  {
+    situation: 'a line of master.cf that lacks fields is said without more',
+    masterCf: 'x unix - -\n',
+    argv: ['-M'],
+    err: ['fatal: file master.cf: line 1: bad field count'],
+    status: 1,
+  },
+  {
+    situation: 'a setting without value is shown as it is; what is said of it is for braces alone',
+    masterCf: `${service}smtpd -o mine -o { yours } -o {hers\n`,
+    argv: ['-Mf'],
+    err: [
+      `warning: master.cf: missing '=' after attribute name: "yours"`,
+      `warning: master.cf: missing '}' in "{hers"`,
+      `warning: master.cf: missing '=' after attribute name: "hers"`,
+    ],
+    out: [shownService.concat('smtpd'), '    -o mine', '    -o yours', '    -o hers'],
+  },
+  {
+    situation: 'arguments have braces where they have blanks',
+    masterCf: `${service}pipe -v a={b c} { d } { e f } g={h i}\n`,
+    argv: ['-M'],
+    out: [`${shownService}pipe -v a={b c} d {e f} {g={h i}}`],
+  },
+  {
+    situation: 'a delivery agent on the network has the parameters of a transport',
+    mainCf: 'x_destination_rate_delay = 1s\n',
+    masterCf: 'x inet n - - - - smtp\n',
+    argv: ['-nC', 'service'],
+    out: ['x_destination_rate_delay = 1s'],
+  },
+  {
+    situation: 'an unknown word after -T is a warning and an error',
+    argv: ['-T', 'nosuch'],
+    err: [`warning: unknown 'postconf -T' mode: nosuch`],
+    status: 1,
+  },
+];
+
+for (const { situation, mainCf = '', masterCf: master = '', argv, err = [], out = [], status = 0 } of shown) {
+  test(situation, async (context) => {
+    const path = directory(context, mainCf, master);
+    const outcome = await postconf(['-c', path, ...argv]);
+    assert.deepEqual(
+      { ...outcome, err: outcome.err.replaceAll(`${path}/`, '') },
+      {
+        status,
+        out: out.map((line) => `${line}\n`).join(''),
+        err: err.map((line) => `postconf: ${line}\n`).join(''),
+      },
+    );
+  });
+}
+
+test('names that nobody knows are said in their place among the others', async (context) => {
+  const path = directory(context, '');
+  const said: string[] = [];
+  const write = (text: string): void => void said.push(text);
+  await main(['-c', path, 'nosuch', 'max_use'], {
+    stdin: process.stdin,
+    stdout: { write },
+    stderr: { write },
+    environment: {},
+  });
+  assert.deepEqual(said, ['postconf: warning: nosuch: unknown parameter\n', 'max_use = 100\n']);
+});
+
+test('an option that does not exist is named before the usage', async () => {
+  for (const [argv, problem] of [
+    [['-Z'], "invalid option -- 'Z'"],
+    [['-C'], "option requires an argument -- 'C'"],
+  ] as const) {
+    const { status, err } = await postconf([...argv]);
+    assert.equal(status, 1);
+    assert.deepEqual(err.split('\n').slice(0, 1), [`postconf: ${problem}`]);
+    assert.match(err, /\npostconf: fatal: usage: postconf \[-a/);
+  }
+});
+
 const refusals: [argv: string[], message: string][] = [
   [['-d', '-n'], 'specify one of -d -n'],
+  [['-M', '-p'], 'specify one of -M -p'],
+  [['-X', '-#', 'x'], 'specify one of -X -#'],
+  [['-e', '-n', '-x'], 'specify one of -e -n'],
+  [['-X', '-h', 'x'], 'specify one of -h -X'],
+  [['-e', '-f', 'x=y'], 'specify one of -e -f'],
+  [['-l', '-M'], 'specify one of -l -M'],
+  [['-t', '-b'], 'specify one of -b and -t'],
+  [['-l', '-n'], 'with option -l, do not specify -n'],
+  [['-e'], '-e requires name=value argument'],
+  [['-X'], 'missing service argument'],
+  [['-PX', 'x'], '-Pe or -PX requires service_name/type/parameter'],
   [['-M', '-h'], 'with option -M, do not specify -h'],
   [['-M', 'a/b/c'], '-M option requires service_name[/type]'],
   [['-M', 'a/b/c=d'], '-Me, -MX or -M# requires service_name/type'],
