@@ -200,6 +200,56 @@ test('an in-line table takes an empty key, and the last of two values', async ()
   assert.equal(await place.run(postmap, ['-s', 'inline:{=b, c=d, c=e, \\"f=g}']), '0: \tb\nc\te\n\\"f\tg\n');
 });
 
+const secondPatterns: [rule: string, found: string[]][] = [
+  ['/a/!/b/ x', ['a']],
+  ['/a/! /b/ x', ['a']],
+  ['/a/!!/b/ x', ['ab']],
+  ['!/a/!/b/ x', ['c']],
+  ['/a/i!/B/ x', ['a']],
+];
+
+for (const [rule, found] of secondPatterns) {
+  test(`the second pattern of ${rule}`, async () => {
+    await using place = await site();
+    const map = `regexp:${await place.file('t', `${rule}\n`)}`;
+    const lines = found.map((key) => `${key}\tx\n`).join('');
+    assert.equal(await place.run(postmap, ['-q', '-', map], 'a\nb\nab\nc\n'), `0: ${lines}`);
+  });
+}
+
+const wrongRules: [type: string, rule: string, warnings: string[]][] = [
+  ['regexp', '/(a)/ $0', ['T map N, line 1: out-of-range replacement index "0"']],
+  ['pcre', '/(a)/ $0', ['T map N, line 1: out of range replacement index "0"']],
+  ['regexp', '/a/ b$ c', ['empty macro name: "b$ c"']],
+  ['pcre', '/a/ b${1', ['truncated macro reference: "b${1"']],
+];
+
+for (const [type, rule, warnings] of wrongRules) {
+  test(`${type}: what is wrong with ${rule}`, async () => {
+    await using place = await site();
+    const path = await place.file('t', `${rule}\n`);
+    const lines = [...warnings, 'T map N, line 1: bad replacement syntax: skipping this rule'].map(
+      (text) => `postmap: warning: ${text.replace('T map N', `${type} map t`)}\n`,
+    );
+    assert.equal(await place.run(postmap, ['-q', 'a', `${type}:${path}`]), `1: ${lines.join('')}`);
+  });
+}
+
+test('an if has one pattern; what follows at once is extra text', async () => {
+  await using place = await site();
+  const path = await place.file('t', 'if /a/!/b/\n/./ x\nendif\n');
+  const where = 'postmap: warning: regexp map t, line 1';
+  assert.equal(
+    await place.run(postmap, ['-q', 'ab', `regexp:${path}`]),
+    `0: ${where}: ignoring extra text after IF statement: "!/b/"\n${where}: do not prepend whitespace to statements between IF and ENDIF\nx\n`,
+  );
+});
+
+test('PCRE2 has no option X', async () => {
+  await using place = await site();
+  assert.match(await place.run(postmap, ['-q', 'a', 'pcre:{{/a/X x}}']), /ignoring obsolete regexp option "X"\nx\n$/);
+});
+
 test('in-line rules may be none at all', async () => {
   await using place = await site();
   for (const type of ['regexp', 'pcre', 'cidr'])

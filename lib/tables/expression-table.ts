@@ -9,6 +9,7 @@ import { caseFold } from '../util/case-fold.ts';
 import { compileMatcher, type Matcher, type MatchGroups } from '../util/pattern/matcher.ts';
 import { type Pattern, PatternSyntaxError } from '../util/pattern/syntax.ts';
 import { MatchTimeoutError } from '../util/pattern/worker-pool.ts';
+import { isBlank } from '../util/split.ts';
 import { encodeFiles } from './file-value.ts';
 import { acceptableKey } from './fixed-table.ts';
 import { logicalLines } from './logical-lines.ts';
@@ -46,8 +47,8 @@ export interface ExpressionSyntax {
 interface Condition {
   readonly matcher: Matcher;
   readonly negated: boolean;
-  /** Must not match. */
-  readonly exception?: Matcher;
+  /** Must hold too. */
+  readonly second?: { readonly matcher: Matcher; readonly negated: boolean };
   readonly line: number;
 }
 
@@ -117,11 +118,13 @@ class ExpressionTable implements Table {
   }
 
   #decide(condition: Condition, groups: MatchGroups | undefined, text: string): MaybePromise<MatchGroups | undefined> {
-    if (condition.negated) return groups === undefined ? NO_GROUPS : undefined;
-    if (groups === undefined || condition.exception === undefined) return groups;
-    const excepted = condition.exception.match(text, this.#request.context.signal);
-    if (excepted instanceof Promise) return excepted.then((found) => (found === undefined ? groups : undefined));
-    return excepted === undefined ? groups : undefined;
+    const held = !condition.negated ? groups : groups === undefined ? NO_GROUPS : undefined;
+    const { second } = condition;
+    if (held === undefined || second === undefined) return held;
+    const decide = (found: MatchGroups | undefined): MatchGroups | undefined =>
+      (found === undefined) === second.negated ? held : undefined;
+    const found = second.matcher.match(text, this.#request.context.signal);
+    return found instanceof Promise ? found.then(decide) : decide(found);
   }
 
   close(): Promise<void> {
@@ -147,13 +150,23 @@ export async function openExpressionTable(request: OpenRequest, syntax: Expressi
   return new ExpressionTable(request, await openPatternSource(request, compile));
 }
 
+/** A pattern without the exclamation marks in front of it, and whether they negate it. */
+function withoutNegations(text: string): { readonly bare: string; readonly negated: boolean } {
+  let negated = false;
+  let at = 0;
+  for (; at < text.length && (text[at] === '!' || (at > 0 && isBlank(text[at]!))); at++)
+    if (text[at] === '!') negated = !negated;
+  return { bare: text.slice(at), negated };
+}
+
 /** A rule is wrong; the text is what the log line says about it. */
 class RuleError extends Error {}
 
 interface ReadPattern {
   readonly pattern: Pattern;
   readonly negated: boolean;
-  readonly exception?: Pattern;
+  readonly second?: Omit<ReadPattern, 'rest'>;
+  /** What follows the flags, with the blanks in front of it. */
   readonly rest: string;
 }
 
@@ -199,8 +212,9 @@ class RuleReader {
 
   #block(text: string): Rule<Condition, Result> {
     const read = this.#pattern(text);
-    if (read.rest !== '') {
-      this.#warn(`ignoring extra text after IF statement: "${read.rest}"`);
+    const extra = read.rest.trimStart();
+    if (extra !== '') {
+      this.#warn(`ignoring extra text after IF statement: "${extra}"`);
       this.#warn('do not prepend whitespace to statements between IF and ENDIF');
     }
     this.#depth += 1;
@@ -215,9 +229,10 @@ class RuleReader {
   }
 
   #match(text: string): Rule<Condition, Result> {
-    const read = this.#pattern(text);
-    if (read.rest === '') this.#warn('no replacement text: using empty string');
-    const value = this.#value(read.rest);
+    const read = this.#patterns(text);
+    const written = read.rest.trimStart();
+    if (written === '') this.#warn('no replacement text: using empty string');
+    const value = this.#value(written);
     const replacement = parseReplacement(value, this.#syntax.outOfRange);
     if ('text' in replacement) {
       if (replacement.prefixed) this.#warn(replacement.text);
@@ -250,19 +265,25 @@ class RuleReader {
 
   #condition(read: ReadPattern, captures: boolean): Condition {
     const condition = { matcher: compileMatcher(read.pattern, captures), negated: read.negated, line: this.#line };
-    return read.exception === undefined
-      ? condition
-      : { ...condition, exception: compileMatcher(read.exception, false) };
+    if (read.second === undefined) return condition;
+    return {
+      ...condition,
+      second: { matcher: compileMatcher(read.second.pattern, false), negated: read.second.negated },
+    };
   }
 
   #pattern(text: string): ReadPattern {
-    const bare = text.replace(/^(?:!\s*)+/, '');
-    const negations = text.slice(0, text.length - bare.length).match(/!/g)?.length ?? 0;
-    const first = this.#delimited(bare);
-    const read = { pattern: this.#compile(first.body, first.flags), negated: negations % 2 === 1, rest: first.rest };
-    if (!this.#syntax.secondPattern || !first.rest.startsWith('!') || negations > 0) return read;
-    const second = this.#delimited(first.rest.slice(1));
-    return { ...read, exception: this.#compile(second.body, second.flags), rest: second.rest };
+    const { bare, negated } = withoutNegations(text);
+    const { body, flags, rest } = this.#delimited(bare);
+    return { pattern: this.#compile(body, flags), negated, rest };
+  }
+
+  /** A pattern that a second one may follow at once, behind an exclamation mark. */
+  #patterns(text: string): ReadPattern {
+    const first = this.#pattern(text);
+    if (!this.#syntax.secondPattern || !first.rest.startsWith('!')) return first;
+    const { rest, ...second } = this.#pattern(first.rest);
+    return { ...first, second, rest };
   }
 
   /** `/body/flags rest`, with any character that is neither a letter, a digit nor white space in place of the slashes. */
@@ -275,7 +296,7 @@ class RuleReader {
       throw new RuleError(`no closing regexp delimiter "${delimiter}": ${this.#syntax.noDelimiter}`);
     const flags = (this.#syntax.secondPattern ? /^[^\s!]*/ : /^\S*/).exec(text.slice(end + 1))![0];
     const rest = text.slice(end + 1 + flags.length);
-    return { body: text.slice(1, end), flags, rest: rest.trimStart() };
+    return { body: text.slice(1, end), flags, rest };
   }
 
   #compile(body: string, flags: string): Pattern {

@@ -52,11 +52,11 @@ function readMacro(text: string, at: number, outOfRange: string): { number: numb
     end = at + 1 + name.length;
   } else {
     const found = text.indexOf(close, at);
-    if (found < 0) return { text: `truncated macro reference: "${text.slice(at)}"`, prefixed: false };
+    if (found < 0) return { text: `truncated macro reference: "${text}"`, prefixed: false };
     name = text.slice(at + 2, found);
     end = found + 1;
   }
-  if (name === '') return { text: `empty macro name: "${text.slice(at, end)}"`, prefixed: false };
+  if (name === '') return { text: `empty macro name: "${text}"`, prefixed: false };
   if (!/^\d+$/.test(name)) return { text: `non-numeric replacement index "${name}"`, prefixed: true };
   const number = Number(name);
   return number > 0 ? { number, end } : { text: `${outOfRange} replacement index "${name}"`, prefixed: true };
