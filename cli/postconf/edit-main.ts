@@ -15,14 +15,13 @@ export function parseMainEdits(action: Action, operands: readonly string[], warn
   const edits = new Map<string, string | undefined>();
   for (const operand of operands) {
     if (operand.includes('\n')) throw new FatalError('-e, -X, or -# accepts no multi-line input');
+    if (/^\s*#/.test(operand)) throw new FatalError('-e, -X, or -# accepts no comment input');
     if (action !== 'edit') {
       if (operand.includes('=')) throw new FatalError(`specify one of -e ${action === 'exclude' ? '-X' : '-#'}`);
-      if (operand.trim() === '' || /^\s*#|\s/.test(operand))
-        throw new FatalError(`-X or -# requires a parameter name: "${operand}"`);
+      if (operand.trim() === '') throw new FatalError('-X or -# requires non-blank parameter names');
       edits.set(operand, undefined);
       continue;
     }
-    if (/^\s*#/.test(operand)) throw new FatalError('-e, -X, or -# accepts no comment input');
     const setting = splitNameValue(operand);
     if ('error' in setting) throw new FatalError(`${setting.error}: "${operand}"`);
     const earlier = edits.get(setting.name);

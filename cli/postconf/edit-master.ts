@@ -63,6 +63,7 @@ function parseEntryRequest(operand: string, action: Action): Request {
   const requirement = '-Me, -MX or -M# requires service_name/type';
   const equals = action === 'edit' ? operand.indexOf('=') : operand.length;
   if (equals < 0) throw new FatalError(`missing '=' after attribute name: "${operand}"`);
+  if (equals === 0) throw new FatalError(`missing attribute name: "${operand}"`);
   const parts = operand.slice(0, equals).trim().split('/');
   if (parts.length !== 2) throw new FatalError(requirement);
   const [service, type] = parts as [string, string];
@@ -74,9 +75,11 @@ function parseEntryRequest(operand: string, action: Action): Request {
 
 function parseFieldRequest(operand: string): Request {
   const [name, value] = splitAtEquals(operand);
-  const [service, type, field] = threeParts(name, '-Fe requires service_name/type/field_name');
+  const [service, type, field] = threeParts(name, '-Fe or -FX requires service_name/type/field_name');
   if (!(fieldNames as readonly string[]).includes(field))
     throw new FatalError(`invalid service attribute name: "${field}"`);
+  if (field !== 'command' && /\s/.test(value))
+    throw new FatalError('-Fe does not accept whitespace in non-command field');
   return { text: operand, service, type, change: (entry) => withFields(entry, { [field]: value }, operand) };
 }
 
@@ -84,7 +87,7 @@ function parseParameterRequest(operand: string, action: Action): Request {
   const requirement = '-Pe or -PX requires service_name/type/parameter';
   const [name, value] = action === 'exclude' ? [operand, undefined] : splitAtEquals(operand);
   const [service, type, parameter] = threeParts(name, requirement);
-  if (parameter === '*') throw new FatalError('-Pe or -PX does not accept wild-card parameter name');
+  if (parameter === '*') throw new FatalError('-Pe does not accept wild-card parameter name');
   return { text: operand, service, type, change: (entry) => withParameter(entry, parameter, value, operand) };
 }
 
@@ -138,11 +141,15 @@ export function editMasterText(text: string, requests: readonly Request[], warn:
     copyUpTo(logical.line - 1);
     copied = logical.lastLine;
     let current: MasterEntry | 'comment-out' | undefined = entry;
+    let replaced = false;
     for (const request of ofEntry) {
+      // One entry takes the place of all that it replaces.
+      if (request.added !== undefined && matched.has(request)) current = undefined;
+      else if (typeof current === 'object') current = request.change(current);
+      replaced ||= request.added !== undefined;
       matched.add(request);
-      if (typeof current === 'object') current = request.change(current);
     }
-    result.push(...replacement(lines, logical, current));
+    result.push(...replacement(lines, logical, current, replaced));
   }
   copyUpTo(lines.length);
   for (const request of requests) {
@@ -153,15 +160,18 @@ export function editMasterText(text: string, requests: readonly Request[], warn:
   return result.map((line) => `${line}\n`).join('');
 }
 
-/** What stands in the place of an entry: its comments, and the entry as changed. */
+/** What stands in the place of an entry: its comments, and the entry as changed after them, or as replaced before. */
 function replacement(
   lines: readonly string[],
   { line, lastLine }: LogicalLine,
   changed: MasterEntry | 'comment-out' | undefined,
+  replaced: boolean,
 ): string[] {
   const own = lines.slice(line - 1, lastLine);
   const isComment = (one: string): boolean => /^\s*(#|$)/.test(one);
   if (changed === 'comment-out') return own.map((one) => (isComment(one) ? one : `#${one}`));
   const comments = own.filter(isComment);
-  return changed === undefined ? comments : [...comments, formatEntry(changed, true)];
+  if (changed === undefined) return comments;
+  const entry = formatEntry(changed, true);
+  return replaced ? [entry, ...comments] : [...comments, entry];
 }

@@ -106,8 +106,8 @@ function expander(entry: MasterEntry, configuration: Configuration, options: Opt
 function patternsOf(options: Options, limit: number, message: string): { text: string; parts: string[] }[] {
   const requests = options.operands.length === 0 ? ['*'] : options.operands;
   return requests.map((text) => {
-    const parts = text.split('/');
-    if (parts.length > limit) throw new FatalError(message);
+    const parts = text.split('/').filter((part) => part !== '');
+    if (parts.length === 0 || parts.length > limit) throw new FatalError(message);
     return { text, parts };
   });
 }
@@ -124,14 +124,8 @@ function showEach(
   );
   const unmatched = patterns.filter((_, index) => shown[index]!.every((lines) => lines.length === 0));
   return {
-    lines: entries.flatMap((_, index) => {
-      const lines: string[] = [];
-      for (const ofPattern of shown) {
-        const more = ofPattern[index]!;
-        lines.push(...(lines.length === 0 ? more : more.filter((line) => !lines.includes(line))));
-      }
-      return lines;
-    }),
+    // An entry is shown for each request that it matches.
+    lines: entries.flatMap((_, index) => shown.flatMap((ofPattern) => ofPattern[index]!)),
     unmatched: options.operands.length === 0 ? [] : unmatched.map(({ text }) => text),
   };
 }

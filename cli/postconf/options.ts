@@ -1,5 +1,5 @@
 /**
- * Command line of postconf: single-letter options that may be written together, arguments between them.
+ * Command line of postconf: single-letter options that may be written together, then arguments.
  * Throws FatalError with the sentence that postconf prints. @see postconf(1)
  */
 import { FatalError } from '../../lib/util/errors.ts';
@@ -59,7 +59,7 @@ export class UsageError extends FatalError {
   }
 }
 
-/** Splits a command line into letters with their values, and operands. */
+/** Splits a command line into letters with their values, and operands, the first of which ends the options. */
 function scan(argv: readonly string[]): { letters: string[]; values: Map<string, string[]>; operands: string[] } {
   const letters: string[] = [];
   const values = new Map<string, string[]>();
@@ -71,8 +71,8 @@ function scan(argv: readonly string[]): { letters: string[]; values: Map<string,
       break;
     }
     if (!word.startsWith('-') || word === '-') {
-      operands.push(word);
-      continue;
+      operands.push(...argv.slice(at));
+      break;
     }
     for (let index = 1; index < word.length; index++) {
       const letter = word[index]!;
