@@ -391,6 +391,12 @@ const cases: readonly [situation: string, mainCf: string, session: Session, repl
     '554 5.7.1 <a@[192.0.2.25]>: Sender address rejected: Access denied',
   ],
   [
+    'an address as HELO name is its own address',
+    list('check_helo_a_access inline:{192.0.2.7=REJECT}'),
+    { helo: '192.0.2.7' },
+    '554 5.7.1 <192.0.2.7>: Helo command rejected: Access denied',
+  ],
+  [
     'a DUNNO for one mail server is the answer for all',
     list('check_sender_mx_access inline:{198.51.100.1=DUNNO, 198.51.100.2=REJECT}'),
     { sender: 'a@two.example' },

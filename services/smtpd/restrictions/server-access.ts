@@ -96,7 +96,7 @@ interface ServerLookup extends AccessLookup {
 async function judge(lookup: ServerLookup, subject: Subject, name: string): Promise<Verdict> {
   const { environment, type, about } = lookup;
   const domain = name.slice(name.lastIndexOf('@') + 1);
-  if (domain === '' || (type === 'A' && isIP(domain) !== 0)) return 'dunno';
+  if (domain === '') return 'dunno';
   if (domain.startsWith('[')) return judgeLiteral(lookup, subject, domain);
   const servers = await serversOf(environment, domain, type);
   if (servers.problem !== '') {
