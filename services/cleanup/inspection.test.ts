@@ -15,12 +15,12 @@ test('an action is told with the client and the last recipient, a broken structu
   const lines: string[] = [];
   const log = { info: (text: string) => lines.push(text), warning: (text: string) => lines.push(text) };
   const told = checkLog(envelope, log as unknown as Log);
-  told.action('reject', 'header', 'Subject: \xc3\xa9', '5.7.1 no');
+  told.action('reject', 'header', 'Subject: \xc3\xa9 \xe9', '5.7.1 no');
   told.action('reject', 'mime-error', 'too deep: x', '');
   told.warn('bad REDIRECT target "x" in header_checks map -- need user@domain');
   const origin = 'from host.x[192.0.2.1]; from=<s@x.y> to=<last@x.y>';
   assert.deepEqual(lines, [
-    `4ID: reject: header Subject: \u00e9 ${origin} proto=ESMTP helo=<me>: 5.7.1 no`,
+    `4ID: reject: header Subject: \u00e9 ? ${origin} proto=ESMTP helo=<me>: 5.7.1 no`,
     `4ID: reject: mime-error too deep: x ${origin}`,
     'bad REDIRECT target "x" in header_checks map -- need user@domain',
   ]);

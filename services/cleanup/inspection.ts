@@ -6,7 +6,7 @@
  */
 import { type Envelope, type SubmitReply, SubmitStatus } from '../../lib/clients/protocols.ts';
 import type { CheckLog } from '../../lib/mail/header-body-checks.ts';
-import { decodeBytes } from '../../lib/util/byte-text.ts';
+import { decodeBytes, printable } from '../../lib/util/byte-text.ts';
 import type { Log } from '../../lib/util/log.ts';
 import { reply } from './commit.ts';
 import { ContentInspection, type ContentVerdict, type InspectionContext } from './header-body-checks.ts';
@@ -22,7 +22,7 @@ export function checkLog(envelope: Envelope, log: Log): CheckLog {
   const origin = `from ${from}; from=<${sender}> to=<${recipients.at(-1)?.address ?? ''}>`;
   return {
     action: (action, subject, content, text) => {
-      const shown = decodeBytes(Buffer.from(content.slice(0, SHOWN), 'latin1'));
+      const shown = printable(decodeBytes(Buffer.from(content.slice(0, SHOWN), 'latin1')));
       // A broken structure is told without the session that it came by.
       const session = subject === 'mime-error' ? origin : `${origin}${protocol}`;
       log.info(`${queueId}: ${action}: ${subject} ${shown} ${session}${text === '' ? '' : `: ${text}`}`);

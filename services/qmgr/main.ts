@@ -31,6 +31,7 @@ import { ShardLeases } from './lease.ts';
 import type { ActiveMessage, Entry } from './message.ts';
 import { listen, QUEUE_CHANNEL } from './notifications.ts';
 import { type Judgement, judge } from './outcome.ts';
+import { withRoutes } from './resolved-routes.ts';
 import { Scheduler } from './scheduler.ts';
 import {
   checkTransports,
@@ -113,7 +114,7 @@ async function open(service: ServiceContext) {
     return stream === undefined ? undefined : (await service.entries.readBytes({ stream, ...message.at }))?.content;
   };
 
-  const rewrite = clients.rewrite();
+  const rewrite = withRoutes(clients.rewrite());
   const scheduler: Scheduler = new Scheduler({
     activeLimit: settings.activeLimit,
     activeMemory: settings.activeMemory,
