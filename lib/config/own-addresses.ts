@@ -10,12 +10,18 @@ import { FatalError } from '../util/errors.ts';
 import { type Host, readHost } from './host.ts';
 import type { Configuration } from './settings.ts';
 
-/** The addresses as text without brackets, each once. */
-export async function ownAddresses(configuration: Configuration, host: Host = readHost()): Promise<string[]> {
+const PARAMETERS = ['inet_interfaces', 'proxy_interfaces'] as const;
+
+/** The addresses as text without brackets, each once; of some of the two parameters, or of both. */
+export async function ownAddresses(
+  configuration: Configuration,
+  host: Host = readHost(),
+  of: readonly string[] = PARAMETERS,
+): Promise<string[]> {
   const protocols = configuration.list('inet_protocols');
   const wanted = (family: number): boolean => protocols.includes('all') || protocols.includes(`ipv${family}`);
   const addresses: string[] = [];
-  for (const parameter of ['inet_interfaces', 'proxy_interfaces']) {
+  for (const parameter of of) {
     for (const item of configuration.list(parameter)) {
       if (item === 'all') addresses.push(...host.addresses.map(({ address }) => address));
       else if (item === 'loopback-only') addresses.push(...host.addresses.map(plainAddress).filter(isLoopback));

@@ -50,14 +50,15 @@ export class Listeners {
 
   /**
    * Opens the endpoint for a service, whose `accept` gets its connections at once; where it is open already, only from
-   * `takeOver` on. `failed` hears of connections that the system could not give; the next one may come. `reusePort`: several threads listen on the same port, and the kernel spreads connections over them.
+   * `takeOver` on. `failed` hears of connections that the system could not give; the next one may come. `reusePort`:
+   * several threads listen on the same port, and the kernel spreads connections over them.
    */
   async claim(
     endpoint: Endpoint,
     reusePort: boolean,
     service: string,
     accept: Accept,
-    failed: (error: Error) => void = () => undefined,
+    failed: (error: Error) => void,
   ): Promise<ListenerClaim> {
     const key = `${endpoint.host} ${endpoint.port}`;
     let listener = this.#open.get(key);

@@ -2,7 +2,8 @@
  * What came from a peer and is not consumed: command lines are taken from its front, or content as bytes.
  *
  * A line is bounded. Of a longer one the first `limit` bytes are given when its line end has come, or when that does not
- * come for as long again; the rest is read and forgotten (postconf(5), line_length_limit). Bytes that are not UTF-8 are carried as lib/util/byte-text.ts says.
+ * come for as long again; the rest is read and forgotten (postconf(5), line_length_limit). Bytes that are not UTF-8 are
+ * carried as lib/util/byte-text.ts says.
  */
 import { decodeBytes } from '../util/byte-text.ts';
 

@@ -7,13 +7,15 @@ import { splitOutsideBraces } from '../util/split.ts';
 
 /** Restrictions that stand alone. */
 const WITHOUT_ARGUMENT = [
-  'check_recipient_maps', 'check_relay_domains', 'defer', 'defer_if_permit', 'defer_if_reject', 'defer_unauth_destination',
-  'permit', 'permit_auth_destination', 'permit_inet_interfaces', 'permit_mynetworks', 'permit_naked_ip_address',
-  'permit_sasl_authenticated', 'permit_tls_all_clientcerts', 'permit_tls_clientcerts', 'reject',
-  'reject_invalid_helo_hostname', 'reject_invalid_hostname', 'reject_maps_rbl', 'reject_multi_recipient_bounce',
+  'check_recipient_maps', 'check_relay_domains', 'defer', 'defer_if_permit', 'defer_if_reject',
+  'defer_unauth_destination', 'permit', 'permit_auth_destination', 'permit_inet_interfaces', 'permit_mx_backup',
+  'permit_mynetworks', 'permit_naked_ip_address', 'permit_sasl_authenticated', 'permit_tls_all_clientcerts',
+  'permit_tls_clientcerts', 'reject', 'reject_authenticated_sender_login_mismatch', 'reject_invalid_helo_hostname',
+  'reject_invalid_hostname', 'reject_known_sender_login_mismatch', 'reject_maps_rbl', 'reject_multi_recipient_bounce',
   'reject_non_fqdn_helo_hostname', 'reject_non_fqdn_hostname', 'reject_non_fqdn_recipient', 'reject_non_fqdn_sender',
-  'reject_plaintext_session', 'reject_unauth_destination', 'reject_unauth_pipelining', 'reject_unknown_address',
-  'reject_unknown_client', 'reject_unknown_client_hostname', 'reject_unknown_helo_hostname', 'reject_unknown_hostname',
+  'reject_plaintext_session', 'reject_sender_login_mismatch', 'reject_unauth_destination', 'reject_unauth_pipelining',
+  'reject_unauthenticated_sender_login_mismatch', 'reject_unknown_address', 'reject_unknown_client',
+  'reject_unknown_client_hostname', 'reject_unknown_helo_hostname', 'reject_unknown_hostname',
   'reject_unknown_recipient_domain', 'reject_unknown_reverse_client_hostname', 'reject_unknown_sender_domain',
   'reject_unlisted_recipient', 'reject_unlisted_sender',
 ]; // biome-ignore format: a word list

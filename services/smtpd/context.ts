@@ -15,7 +15,7 @@ import { tableContext } from '../../lib/server/table-context.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
 import type { ProxyAddresses } from '../../lib/smtp/proxy-protocol.ts';
 import type { Maps } from '../../lib/tables/maps.ts';
-import { NamaddrList, StringList } from '../../lib/tables/match-list.ts';
+import { DomainList, NamaddrList, StringList } from '../../lib/tables/match-list.ts';
 import { openMaps, openTable } from '../../lib/tables/open.ts';
 import { type Table, TableError } from '../../lib/tables/table.ts';
 import type { Log } from '../../lib/util/log.ts';
@@ -145,6 +145,9 @@ export class SmtpdContext implements AsyncDisposable {
         configuration.text('smtpd_forbidden_commands'),
         tables,
       ),
+      flushed: await DomainList.open('fast_flush_domains', configuration.text('fast_flush_domains'), tables, {
+        parentDomains: parents.includes('fast_flush_domains'),
+      }),
       footer: await openFooter(configuration, tables),
       discardByAddress: await openMaps(
         'smtpd_discard_ehlo_keyword_address_maps',
@@ -159,6 +162,11 @@ export class SmtpdContext implements AsyncDisposable {
 
   cleanup(): Cleanup {
     return this.#service.clients.cleanup();
+  }
+
+  /** Whether ETRN may ask for the mail of a site; throws, or rejects with, TableError. */
+  isFlushed(site: string): MaybePromise<boolean> {
+    return this.#lists.flushed.matches(site);
   }
 
   queue(): Queue {
@@ -348,6 +356,7 @@ export class SmtpdContext implements AsyncDisposable {
 
 interface SessionLists {
   readonly mynetworks: ClientList;
+  readonly flushed: DomainList;
   readonly bareNewlineExclusions: ClientList;
   readonly eventExceptions: ClientList;
   readonly xclientHosts: ClientList;

@@ -165,9 +165,13 @@ test('ETRN flushes the queue for a site', async () => {
       return { count: 1 };
     },
   } as unknown as Queue;
-  await using smtpd = await startSmtpd({ clients: { queue: () => queue } });
+  await using smtpd = await startSmtpd({
+    mainCf: 'fast_flush_domains = example.org\n',
+    clients: { queue: () => queue },
+  });
   using client = await smtpd.client();
   assert.equal(await client.say('ETRN example.org'), '250 Queuing started');
+  assert.equal(await client.say('ETRN example.net'), '459 <example.net>: service unavailable');
   assert.equal(await client.say('ETRN bad..name'), '501 Error: invalid parameter syntax');
   assert.deepEqual(sites, ['example.org']);
 });

@@ -87,6 +87,7 @@ export function etrn(session: Session, words: readonly CommandWord[]): MaybeProm
     subject.recipient = undefined;
     if (refusal !== undefined) return refusal;
     try {
+      if (!(await context.isFlushed(site))) return `459 <${site}>: service unavailable`;
       await context.queue().flush({ queueId: '', site }, context.signal);
       return '250 Queuing started';
     } catch (error) {

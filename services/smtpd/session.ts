@@ -324,9 +324,13 @@ export class Session implements Limited, ConnectionEvents, Heard {
       return;
     }
     const filtered = context.filterCommand(line);
-    const run = (text: string | undefined): MaybePromise<string> =>
-      text === undefined ? `421 4.3.0 ${settings.myhostname} Server local data error` : runCommandLine(this, text);
-    this.#take(filtered instanceof Promise ? filtered.then(run) : run(filtered));
+    this.#take(filtered instanceof Promise ? filtered.then((text) => this.#run(text)) : this.#run(filtered));
+  }
+
+  /** Undefined: a command filter that could not be asked. */
+  #run(line: string | undefined): MaybePromise<string> {
+    if (line === undefined) return `421 4.3.0 ${this.settings.myhostname} Server local data error`;
+    return runCommandLine(this, line);
   }
 
   /** Counts a command whose reply comes from a receiver, when it has it. */

@@ -12,7 +12,9 @@ import { dnsListRestrictions } from './dns-lists.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { evaluate } from './evaluate.ts';
 import { genericRestrictions } from './generic.ts';
+import { mxBackupRestrictions } from './mx-backup.ts';
 import { removedRestrictions } from './removed.ts';
+import { senderLoginRestrictions } from './sender-login.ts';
 import { serverAccessRestrictions } from './server-access.ts';
 import { syntaxRestrictions } from './syntax.ts';
 import { unlistedRestrictions } from './unlisted.ts';
@@ -21,7 +23,9 @@ import { serverError } from './verdict.ts';
 export const RESTRICTIONS: RestrictionTable = {
   ...genericRestrictions,
   ...destinationRestrictions,
+  ...mxBackupRestrictions,
   ...syntaxRestrictions,
+  ...senderLoginRestrictions,
   ...unlistedRestrictions,
   ...certificateRestrictions,
   ...accessRestrictions,

@@ -9,7 +9,7 @@ import type { RestrictionEnvironment, RestrictionTable } from './environment.ts'
 import { AUTHORIZED, type Subject } from './subject.ts';
 import { type MaybePromise, refuse, temporaryFailure, type Verdict } from './verdict.ts';
 
-type Judge = (subject: Subject, recipient: string, reply: ResolveReply) => Verdict;
+type Judge = (subject: Subject, recipient: string, reply: ResolveReply) => MaybePromise<Verdict>;
 
 /** Resolves the recipient and hands it to `judge`; a recipient that cannot be resolved at present is deferred. */
 export function resolvedRecipient(
@@ -19,7 +19,7 @@ export function resolvedRecipient(
 ): MaybePromise<Verdict> {
   const recipient = subject.recipient ?? '';
   const reply = environment.resolve(recipient, subject.sender ?? '', subject.rewriteContext);
-  const decide = (resolved: ResolveReply): Verdict => {
+  const decide = (resolved: ResolveReply): MaybePromise<Verdict> => {
     if ((resolved.flags & ResolveFlag.FAIL) !== 0) {
       return temporaryFailure(environment, subject, recipient);
     }

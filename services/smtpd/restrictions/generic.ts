@@ -3,8 +3,8 @@
  * defer_if_reject, permit_mynetworks, permit_inet_interfaces, permit_sasl_authenticated, reject_plaintext_session,
  * reject_multi_recipient_bounce, reject_unauth_pipelining, sleep. See postconf(5), "Generic restrictions".
  */
-import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ownAddresses } from '../../../lib/config/own-addresses.ts';
 import { TableError } from '../../../lib/tables/table.ts';
 import type { ListKind, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { replySubjects } from './reply-subject.ts';
@@ -43,14 +43,6 @@ function clientListed(
   } catch (error) {
     return failed(error);
   }
-}
-
-/** The addresses of this machine's interfaces, as text. */
-function interfaceAddresses(): Set<string> {
-  const addresses = new Set<string>();
-  for (const family of Object.values(networkInterfaces()))
-    for (const entry of family ?? []) addresses.add(entry.address);
-  return addresses;
 }
 
 export const genericRestrictions: RestrictionTable = {
@@ -97,8 +89,8 @@ export const genericRestrictions: RestrictionTable = {
     make: (environment, kind) => (subject) => clientListed(environment, kind, environment.mynetworks, subject),
   },
   permit_inet_interfaces: {
-    make: () => {
-      const own = interfaceAddresses();
+    make: async ({ configuration }) => {
+      const own = new Set(await ownAddresses(configuration, undefined, ['inet_interfaces']));
       return (subject) => (own.has(subject.peer.address) ? 'permit' : 'dunno');
     },
   },

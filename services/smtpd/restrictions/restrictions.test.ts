@@ -26,6 +26,19 @@ const RECORDS: Readonly<Record<string, readonly unknown[]>> = {
   ],
   'one.two.example A': ['198.51.100.1'],
   'other.two.example A': ['198.51.100.2'],
+  'backup.example MX': [
+    { preference: 10, exchange: 'one.two.example' },
+    { preference: 20, exchange: 'ours.example' },
+  ],
+  'primary.example MX': [
+    { preference: 10, exchange: 'ours.example' },
+    { preference: 20, exchange: 'one.two.example' },
+  ],
+  'unsure.example MX': [
+    { preference: 10, exchange: 'mx.away.example' },
+    { preference: 20, exchange: 'ours.example' },
+  ],
+  'ours.example A': ['203.0.113.7'],
   'half.away.example A': ['192.0.2.3'],
   'null.example MX': [{ preference: 0, exchange: '' }],
   '9.2.0.192.list.example A': ['127.0.0.2'],
@@ -103,6 +116,43 @@ async function rcpt(mainCf: string, session: Session = {}): Promise<{ reply: str
 }
 
 const list = (restrictions: string): string => `smtpd_recipient_restrictions = ${restrictions}\n`;
+
+const denied = (recipient: string): string => `554 5.7.1 <${recipient}>: Recipient address rejected: Access denied`;
+const noExchanger = 'Recipient address rejected: Unable to look up';
+
+const MX_BACKUP: readonly [situation: string, mainCf: string, recipient: string, reply: string][] = [
+  ['a domain of our own', '', 'user@example.org', 'Ok'],
+  ['a domain that we are the second server of', '', 'user@backup.example', 'Ok'],
+  ['a domain that we are the first server of', '', 'user@primary.example', denied('user@primary.example')],
+  ['a domain that we are no server of', '', 'user@two.example', denied('user@two.example')],
+  ['a domain without servers', '', 'user@ours.example', denied('user@ours.example')],
+  ['an address literal', '', 'user@[203.0.113.7]', denied('user@[203.0.113.7]')],
+  [
+    'a domain that cannot be asked for',
+    '',
+    `user@${AWAY}`,
+    `450 4.4.4 <user@${AWAY}>: ${noExchanger} mail exchanger information`,
+  ],
+  [
+    'a server that cannot be asked for',
+    '',
+    'user@unsure.example',
+    `450 4.4.4 <user@unsure.example>: ${noExchanger} host mx.away.example as mail exchanger`,
+  ],
+  ['a first server that is listed', 'permit_mx_backup_networks = 198.51.100.0/24\n', 'user@backup.example', 'Ok'],
+  [
+    'a first server that is not listed',
+    'permit_mx_backup_networks = 192.0.2.0/24\n',
+    'user@backup.example',
+    denied('user@backup.example'),
+  ],
+  [
+    'us behind a translator',
+    'inet_interfaces = 192.0.2.77\nproxy_interfaces = 203.0.113.7\n',
+    'user@backup.example',
+    'Ok',
+  ],
+];
 
 const cases: readonly [situation: string, mainCf: string, session: Session, reply: string][] = [
   [
@@ -471,11 +521,40 @@ const cases: readonly [situation: string, mainCf: string, session: Session, repl
     { recipient: 'a@elsewhere.example' },
     '454 4.7.1 <a@elsewhere.example>: Relay access denied',
   ],
+  [
+    'a client on one of our interfaces',
+    `inet_interfaces = 192.0.2.1\nsmtpd_relay_restrictions = permit_inet_interfaces, reject\n`,
+    {},
+    'Ok',
+  ],
+  [
+    'a client on an interface that is not ours',
+    `inet_interfaces = 192.0.2.2\nsmtpd_relay_restrictions = permit_inet_interfaces, reject\n`,
+    {},
+    denied('user@example.org'),
+  ],
+  ...MX_BACKUP.map(([situation, settings, recipient, reply]): (typeof cases)[number] => [
+    `MX backup: ${situation}`,
+    `inet_interfaces = 203.0.113.7\nsmtpd_relay_restrictions = permit_mx_backup, reject\n${settings}`,
+    { recipient },
+    reply,
+  ]),
 ];
 
 for (const [situation, mainCf, session, reply] of cases) {
   test(`access: ${situation}`, async () => assert.equal((await rcpt(mainCf, session)).reply, reply));
 }
+
+test('who owns a sender address is no question where nobody can log in', async () => {
+  const names = ['', 'authenticated_', 'unauthenticated_', 'known_'].map((who) => `reject_${who}sender_login_mismatch`);
+  const { reply, lines } = await rcpt(list(names.join(', ')));
+  assert.equal(reply, 'Ok');
+  const ignored = ['authenticated', 'unauthenticated', 'authenticated', 'unauthenticated', 'known'];
+  assert.deepEqual(
+    lines,
+    ignored.map((who) => `warning: restriction \`reject_${who}_sender_login_mismatch' ignored: no SASL support`),
+  );
+});
 
 test('every refusal is logged with client, sender, recipient and HELO name', async () => {
   const { lines } = await rcpt(list('warn_if_reject reject, reject'), { recipient: 'a b@example.org' });

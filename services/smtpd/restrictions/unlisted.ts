@@ -1,5 +1,6 @@
 /**
- * Are there such a recipient, or such a local sender: reject_unlisted_recipient, reject_unlisted_sender and smtpd_reject_unlisted_recipient/sender, which ask the same at the end.
+ * Are there such a recipient, or such a local sender: reject_unlisted_recipient, reject_unlisted_sender and
+ * smtpd_reject_unlisted_recipient/sender, which ask the same at the end.
  * An address is listed where one of canonical_maps, virtual_alias_maps or the table of its class has it; a class whose
  * table is not set takes every address. See LOCAL_RECIPIENT_README and ADDRESS_CLASS_README.
  */

@@ -1,0 +1,97 @@
+/**
+ * permit_mx_backup: mail for a domain that names this system as one of its mail servers, but not as the first, is taken in. So is
+ * what permit_auth_destination takes. permit_mx_backup_networks says which first servers that holds for. See postconf(5).
+ *
+ * A question that has no answer for now defers what would be refused otherwise.
+ */
+import type { ResolveReply } from '../../../lib/clients/protocols.ts';
+import { ownAddresses } from '../../../lib/config/own-addresses.ts';
+import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
+import { NamaddrList } from '../../../lib/tables/match-list.ts';
+import { isAuthorized, resolvedRecipient } from './destination.ts';
+import type { RestrictionEnvironment, RestrictionTable } from './environment.ts';
+import type { Subject } from './subject.ts';
+import { deferIfReject, type Verdict } from './verdict.ts';
+
+const PARAMETER = 'permit_mx_backup_networks';
+
+interface Backup {
+  readonly environment: RestrictionEnvironment;
+  readonly own: ReadonlySet<string>;
+  /** Empty: any. */
+  readonly networks: NamaddrList;
+  readonly allowRouting: boolean;
+}
+
+interface MailServer {
+  readonly name: string;
+  readonly preference: number;
+  readonly addresses: readonly string[];
+}
+
+/** Remembers that something cannot be told at present. */
+function later(environment: RestrictionEnvironment, subject: Subject, text: string): Verdict {
+  const about = `<${subject.recipient}>: Recipient address rejected`;
+  deferIfReject(environment, subject, 450, '4.4.4', `${about}: ${text}`);
+  return 'dunno';
+}
+
+async function addressesOf({ dns }: RestrictionEnvironment, host: string): Promise<readonly string[] | 'retry'> {
+  const [a, aaaa] = [await dns.query(host, 'A'), await dns.query(host, 'AAAA')];
+  const addresses = [...a.records, ...aaaa.records];
+  return addresses.length === 0 && [a.status, aaaa.status].includes('retry') ? 'retry' : addresses;
+}
+
+async function judge(backup: Backup, subject: Subject, domain: string): Promise<Verdict> {
+  const { environment, own, networks } = backup;
+  const answer = await environment.dns.query(domain, 'MX');
+  if (answer.status === 'retry') return later(environment, subject, 'Unable to look up mail exchanger information');
+  const servers: MailServer[] = [];
+  for (const { exchange, preference } of answer.records) {
+    const addresses = exchange === '' ? [] : await addressesOf(environment, exchange);
+    if (addresses === 'retry')
+      return later(environment, subject, `Unable to look up host ${exchange} as mail exchanger`);
+    servers.push({ name: exchange, preference, addresses });
+  }
+  const isOurs = ({ addresses }: MailServer): boolean => addresses.some((address) => own.has(address));
+  if (!servers.some(isOurs)) return 'dunno';
+  const first = Math.min(...servers.map(({ preference }) => preference));
+  const primary = servers.filter(({ preference }) => preference === first);
+  if (primary.some(isOurs)) return 'dunno';
+  if (networks.isEmpty) return 'permit';
+  for (const { name, addresses } of primary) {
+    for (const address of addresses) if (!(await networks.matches(name, address))) return 'dunno';
+  }
+  return 'permit';
+}
+
+function judgeResolved(backup: Backup, subject: Subject, reply: ResolveReply): Verdict | Promise<Verdict> {
+  if (isAuthorized(reply, backup.allowRouting)) return 'permit';
+  const { flags, recipient } = reply;
+  // Where the sender chose a route, what the last domain is says nothing of where the mail goes.
+  if ((flags & (ResolveFlag.ROUTED | ResolveFlag.ERROR)) !== 0) return 'dunno';
+  const domain = recipient.slice(recipient.lastIndexOf('@') + 1);
+  if (domain === '' || domain.startsWith('[') || !recipient.includes('@')) return 'dunno';
+  return judge(backup, subject, domain);
+}
+
+export const mxBackupRestrictions: RestrictionTable = {
+  permit_mx_backup: {
+    make: async (environment) => {
+      const { configuration, tables } = environment;
+      const parentDomains = configuration.list('parent_domain_matches_subdomains').includes(PARAMETER);
+      const backup: Backup = {
+        environment,
+        own: new Set(await ownAddresses(configuration)),
+        networks: await NamaddrList.open(PARAMETER, configuration.text(PARAMETER), tables, { parentDomains }),
+        allowRouting: configuration.boolean('allow_untrusted_routing'),
+      };
+      return (subject) =>
+        subject.recipient === undefined
+          ? 'dunno'
+          : resolvedRecipient(environment, subject, (_subject, _recipient, reply) =>
+              judgeResolved(backup, subject, reply),
+            );
+    },
+  },
+};
