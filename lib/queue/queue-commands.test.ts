@@ -93,6 +93,7 @@ test('messages are listed in order of arrival, with their queue, sender and what
     queueId: '4Test00001zABC',
     arrivalTime: Date.UTC(2026, 10, 22, 14, 7, 36) / 1000,
     messageSize: 21,
+    forcedExpire: false,
     sender: 'sender@example.com',
     recipients: [
       { address: 'a@example.org', delayReason: 'mailbox full' },
