@@ -243,7 +243,11 @@ test('DATA without end, over many connections at once', async () => {
 
 const BDAT: readonly [string, string, RegExp][] = [
   ['more than comes', 'BDAT 1000 LAST\r\nshort', /421 4\.4\.2 .*timeout exceeded\r\n$/],
-  ['less than comes', 'BDAT 3 LAST\r\nabcdef\r\nQUIT\r\n', /250 2\.0\.0 Ok: \d+ bytes queued as \w+\r\n500 5\.5\.2 .*\r\n221 /],
+  [
+    'less than comes',
+    'BDAT 3 LAST\r\nabcdef\r\nQUIT\r\n',
+    /250 2\.0\.0 Ok: \d+ bytes queued as \w+\r\n500 5\.5\.2 .*\r\n221 /,
+  ],
   ['beyond message_size_limit', 'BDAT 99999999999 LAST\r\nnever so much', /421 4\.4\.2 .*timeout exceeded\r\n$/],
   ['no number', 'BDAT many LAST\r\n', /521 5\.5\.4 Syntax: BDAT count \[LAST\]\r\n$/],
   ['a negative number', 'BDAT -5 LAST\r\nhello', /521 5\.5\.4 Syntax: BDAT count \[LAST\]\r\n$/],
