@@ -31,14 +31,14 @@ export interface HeaderRewriteOptions {
  */
 export function isPlainlyComplete(text: string): boolean {
   for (const entry of text.split(',')) {
-    const match = PLAIN_ENTRY.exec(entry);
+    const match = PLAIN_ENTRY.exec(entry.trim());
     if (match === null || !isComplete(match[1] ?? match[2]!)) return false;
   }
   return true;
 }
 
 /** An address by itself, or in angle brackets behind a name without special characters. */
-const PLAIN_ENTRY = /^\s*(?:[^!"%(),:;<>@[\\\]\x7f-\uffff]*<([^<>\s]+)>|([^<>\s]+))\s*$/;
+const PLAIN_ENTRY = /^(?:[^!"%(),:;<>@[\\\]\x7f-\uffff]*<([^<>\s]+)>|([^<>\s]+))$/;
 
 const NONE: ReadonlyMap<number, Buffer> = new Map();
 

@@ -248,7 +248,11 @@ const BDAT: readonly [string, string, RegExp][] = [
     'BDAT 3 LAST\r\nabcdef\r\nQUIT\r\n',
     /250 2\.0\.0 Ok: \d+ bytes queued as \w+\r\n500 5\.5\.2 .*\r\n221 /,
   ],
-  ['beyond message_size_limit', 'BDAT 99999999999 LAST\r\nnever so much', /421 4\.4\.2 .*timeout exceeded\r\n$/],
+  [
+    'beyond message_size_limit',
+    'BDAT 99999999999 LAST\r\nnever so much',
+    /552 5\.3\.4 Chunk exceeds message size limit\r\n$/,
+  ],
   ['no number', 'BDAT many LAST\r\n', /521 5\.5\.4 Syntax: BDAT count \[LAST\]\r\n$/],
   ['a negative number', 'BDAT -5 LAST\r\nhello', /521 5\.5\.4 Syntax: BDAT count \[LAST\]\r\n$/],
 ];
