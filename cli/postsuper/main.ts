@@ -56,6 +56,9 @@ const RELEASE: Step = {
   run: change(QueueChange.RELEASE),
 };
 
+/** Of what is given up alone: a server that does not know of that must not deliver it. */
+const RELEASE_EXPIRED: Step = { ...RELEASE, run: change(QueueChange.RELEASE_EXPIRED) };
+
 const EVERYWHERE: ReadonlySet<string> = new Set(['hold', 'incoming', 'active', 'deferred']);
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -70,7 +73,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     queues: EVERYWHERE,
   },
   e: { steps: [EXPIRE], queues: EVERYWHERE },
-  f: { steps: [EXPIRE, RELEASE], queues: EVERYWHERE },
+  f: { steps: [EXPIRE, RELEASE_EXPIRED], queues: EVERYWHERE },
   h: {
     steps: [{ done: 'placed on hold', counted: 'Placed on hold', run: change(QueueChange.HOLD) }],
     queues: new Set(['incoming', 'active', 'deferred']),

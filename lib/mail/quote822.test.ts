@@ -44,6 +44,8 @@ test('a source route in front of a localpart stays as it is', () => {
 
 test('a newline cannot leave the quotes of an SMTP command unescaped', () => {
   assert.equal(quote821Local('a\nb@c'), '"a\\\nb"@c');
+  assert.equal(quote822Local('@a:b@c'), '@a:b@c');
+  assert.equal(quote821Local('@a:b@c'), '"@a:b"@c');
 });
 
 test('a route hidden in a quoted localpart comes to light without its quotes', () => {

@@ -83,13 +83,6 @@ function quoteText(text: string, end: number, options: QuoteOptions, escapeNewli
   return `${quoted}"`;
 }
 
-function quoteLocal(address: string, table: Uint8Array, options: QuoteOptions, escapeNewline: boolean): string {
-  const start = routeEnd(address);
-  return start === 0
-    ? quoteMailbox(address, table, options, escapeNewline)
-    : address.slice(0, start) + quoteMailbox(address.slice(start), table, options, escapeNewline);
-}
-
 function quoteMailbox(address: string, table: Uint8Array, options: QuoteOptions, escapeNewline: boolean): string {
   const at = options.bareLocalpart ? -1 : address.lastIndexOf('@');
   const end = at < 0 ? address.length : at;
@@ -107,12 +100,15 @@ function routeEnd(address: string): number {
  * The empty address becomes `""`: who writes a null reverse-path writes `<>` and does not come here.
  */
 export function quote822Local(address: string, options: QuoteOptions = {}): string {
-  return quoteLocal(address, CLASS_822, options, false);
+  const start = routeEnd(address);
+  return start === 0
+    ? quoteMailbox(address, CLASS_822, options, false)
+    : address.slice(0, start) + quoteMailbox(address.slice(start), CLASS_822, options, false);
 }
 
-/** Internal form to the form of SMTP commands (RFC 5321): the same, and a newline gets a backslash too. */
+/** Internal form to the form of SMTP commands (RFC 5321): without source routes, and a newline gets a backslash too. */
 export function quote821Local(address: string, options: QuoteOptions = {}): string {
-  return quoteLocal(address, CLASS_821, options, true);
+  return quoteMailbox(address, CLASS_821, options, true);
 }
 
 /** External form to internal form: quotes and backslashes of the local part go, up to the first `@` outside quotes. */

@@ -30,6 +30,8 @@ export async function changeMessages(
     const batch = ids.slice(from, from + BATCH);
     if (change === QueueChange.HOLD) changed.push(...(await hold(context, pool, batch)));
     else if (change === QueueChange.RELEASE) changed.push(...(await release(context, pool, batch)));
+    else if (change === QueueChange.RELEASE_EXPIRED)
+      changed.push(...(await release(context, pool, batch, { expired: true })));
     else if (change === QueueChange.EXPIRE) changed.push(...(await expire(context, pool, batch)));
     else if (change === QueueChange.REQUEUE) changed.push(...(await requeue(context, pool, batch, remove)));
   }
@@ -54,8 +56,13 @@ async function hold(context: ServiceContext, pool: Pool, queueIds: readonly stri
   return held;
 }
 
-async function release(context: ServiceContext, pool: Pool, queueIds: readonly string[]): Promise<string[]> {
-  const released = await available(() => releaseMessages(pool, queueIds));
+async function release(
+  context: ServiceContext,
+  pool: Pool,
+  queueIds: readonly string[],
+  which = { expired: false },
+): Promise<string[]> {
+  const released = await available(() => releaseMessages(pool, queueIds, which));
   if (released.length > 0) await notifyDue(pool);
   tell(context, released, 'released from hold');
   return released;

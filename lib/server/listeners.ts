@@ -20,6 +20,7 @@ export type Accept = (connection: Connection) => void;
 interface Listener {
   readonly server: Server;
   accept: Accept;
+  failed: (error: Error) => void;
 }
 
 /** What a service holds of an endpoint. */
@@ -66,9 +67,9 @@ export class Listeners {
       const server = createServer({ noDelay: true, pauseOnConnect: false, allowHalfOpen: true }, (socket) =>
         opened.accept(new SocketConnection(socket)),
       );
-      const opened: Listener = { server, accept };
+      const opened: Listener = { server, accept, failed };
       await listen(server, endpoint, reusePort, service);
-      server.on('error', failed);
+      server.on('error', (error) => opened.failed(error));
       if (handlesAreKnown(server)) acceptHandles(server, (connection) => opened.accept(connection));
       this.#open.set(key, opened);
       listener = opened;
@@ -77,6 +78,7 @@ export class Listeners {
     return {
       takeOver: () => {
         held.accept = accept;
+        held.failed = failed;
       },
       release: () => {
         if (held.accept !== accept) return false;

@@ -4,6 +4,7 @@
 import type { Recipient } from '../../lib/clients/protocols.ts';
 import { type HeaderBlock, headerValue } from '../../lib/mail/headers.ts';
 import { parseAddressList } from '../../lib/mail/tok822.ts';
+import { decodeBytes } from '../../lib/util/byte-text.ts';
 
 const PLAIN: ReadonlySet<string> = new Set(['to', 'cc', 'bcc']);
 const RESENT: ReadonlySet<string> = new Set(['resent-to', 'resent-cc', 'resent-bcc']);
@@ -13,7 +14,7 @@ export function extractRecipients(content: Buffer, block: HeaderBlock, tokenLimi
   const names = block.headers.some(({ name }) => RESENT.has(name)) ? RESENT : PLAIN;
   return block.headers
     .filter(({ name }) => names.has(name))
-    .flatMap((header) => parseAddressList(headerValue(content, header), tokenLimit))
+    .flatMap((header) => parseAddressList(decodeBytes(Buffer.from(headerValue(content, header), 'latin1')), tokenLimit))
     .filter((address) => address !== '')
     .map((address) => ({ address, originalAddress: '', dsnOriginalRecipient: '', dsnNotify: 0 }));
 }

@@ -75,10 +75,9 @@ function shape(
     mapped: options.mapAddresses,
     warn: (text) => log.warning(`${envelope.queueId}: ${text}`),
   };
-  const rewritten = rewriteHeaders(head, block, rewriting);
-  const sender = lacksFrom(block, envelope, settings) ? senderText(envelope.sender, rewriting) : '';
-  return after(sender, (from) =>
-    after(rewritten, (replaced) => {
+  // One after the other: of two that fail together, nobody would hear of the second.
+  return after(rewriteHeaders(head, block, rewriting), (replaced) =>
+    after(lacksFrom(block, envelope, settings) ? senderText(envelope.sender, rewriting) : '', (from) => {
       const shaped = shapeHeaders(head, block, replaced, from, found, settings);
       // The header that we put in front ourselves counts, wherever it stands.
       const ours = options.prependReceived ? 1 : 0;
@@ -203,6 +202,14 @@ async function takeHead(content: AsyncIterator<Buffer>): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
+/** Where a head that was cut within a header ends: before that header. */
+function endOfWholeHeaders(head: Buffer): number {
+  if (head.length < HEAD_LIMIT) return head.length;
+  const block = scanHeaders(head);
+  if (block.terminated || block.bodyStart < head.length) return head.length;
+  return block.headers.at(-1)?.start ?? head.length;
+}
+
 class TooLarge extends Error {}
 
 export async function submitLarge(
@@ -232,11 +239,13 @@ export async function submitLarge(
     if (tooLarge(size, settings)) throw new TooLarge();
   });
   try {
-    const head = await takeHead(pieces);
+    const taken = await takeHead(pieces);
+    const headEnd = endOfWholeHeaders(taken);
+    const head = taken.subarray(0, headEnd);
     const step = await shape(context, head, envelope, options, options.prependReceived ? 1 : 0);
     if (isRefused(step)) return step.refused;
     const writer = new ContentWriter(nats);
-    for (const piece of [...step.shaped.pieces, head.subarray(step.shaped.bodyStart)]) await writer.write(piece);
+    for (const piece of [...step.shaped.pieces, taken.subarray(step.shaped.bodyStart)]) await writer.write(piece);
     for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) await writer.write(next.value);
     const ended = inspecting === undefined ? undefined : verdictReply(inspecting.verdict, queueId);
     if (ended !== undefined) return ended;

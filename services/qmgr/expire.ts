@@ -2,7 +2,8 @@
  * Forced expiration (postsuper -e and -f): a marked message is attempted no more. Its recipients are given up with the reason of
  * their last deferral, or, where there was no attempt, with one that the retry transport states and logs, as with Postfix.
  *
- * Known limit: recipients that are read in late (qmgr_message_recipient_limit) wait for their turn at their own destinations.
+ * Known limits: recipients that are read in late (qmgr_message_recipient_limit) wait for their turn at their own destinations;
+ * of a message that is marked while others of its recipients wait, these are given up with the latter's reason.
  * @see postsuper(1)
  */
 import type { DeliveryReply, ResolveReply, StatusNotification } from '../../lib/clients/protocols.ts';

@@ -9,6 +9,7 @@ import { printable } from '../../lib/util/byte-text.ts';
 import type { Content } from './content.ts';
 import { openContent } from './data.ts';
 import { finishMessage, refuseContent } from './end-of-message.ts';
+import { keepApart } from './first-line.ts';
 import { resetTransaction } from './housekeeping.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
@@ -138,6 +139,7 @@ class ChunkReceiver implements Receiver {
     const content = this.#content;
     const scanner = this.#scanner;
     const length = Math.min(this.#left, input.length);
+    if (this.#before > 0 && content.size === this.#before) keepApart(content, input.bytes, input.at, input.at + length);
     scanner.scan(input.bytes, input.at, input.at + length, content);
     input.skipTo(input.at + length);
     this.#left -= length;

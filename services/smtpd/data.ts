@@ -5,6 +5,7 @@ import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { Content } from './content.ts';
 import { finishMessage } from './end-of-message.ts';
+import { keepApart } from './first-line.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
 import { makeRequest, prependedHeaders } from './submit.ts';
@@ -15,7 +16,6 @@ export function data(session: Session, words: readonly CommandWord[]): MaybeProm
   if (transaction === undefined) return '503 5.5.1 Error: need RCPT command';
   if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   if (transaction.recipients.length === 0) return '554 5.5.1 Error: no valid recipients';
-  if (words.length !== 1) return '501 5.5.4 Syntax: DATA';
   const start = (refusal: string | undefined): string => {
     if (refusal !== undefined) return refusal;
     if (session.gone) return '';
@@ -54,23 +54,29 @@ class DataReceiver implements Receiver {
   readonly #session: Session;
   readonly #content: Content;
   readonly #scanner: DataScanner;
+  /** Octets of prepended headers. */
+  readonly #before: number;
 
   constructor(session: Session) {
     this.#session = session;
     this.#content = openContent(session);
+    this.#before = this.#content.size;
     this.#scanner = new DataScanner({ standardEnd: session.standardNewlines });
   }
 
   receive(input: LineBuffer): MaybePromise<string> | undefined {
     const scanner = this.#scanner;
-    scanner.scan(input.bytes, input.at, input.bytes.length, this.#content);
+    const content = this.#content;
+    if (this.#before > 0 && content.size === this.#before)
+      keepApart(content, input.bytes, input.at, input.bytes.length);
+    scanner.scan(input.bytes, input.at, input.bytes.length, content);
     input.skipTo(scanner.next);
     if (!scanner.ended) {
-      if (this.#content.full) this.#session.pauseInput();
+      if (content.full) this.#session.pauseInput();
       return undefined;
     }
     this.#session.receiveWith(undefined);
-    const reply = finishMessage(this.#session, 'DATA', this.#content, scanner.sawBareNewline);
+    const reply = finishMessage(this.#session, 'DATA', content, scanner.sawBareNewline);
     return this.#session.countedReply('DATA', reply);
   }
 

@@ -60,10 +60,10 @@ function accessDenied(session: Session): string {
   return `503 5.7.0 Error: access denied for ${session.client}`;
 }
 
-/** The client sent more than the command, which it must not, and that ends the session. A session is told of it once. */
+/** The client sent more than the command, which it must not, and that ends the session. The log is told once. */
 function isAhead(session: Session, command: string): boolean {
-  if (session.inputWaiting === 0 || session.subject.illegalPipelining) return false;
-  noteEarlyInput(session, command);
+  if (session.inputWaiting === 0) return false;
+  if (!session.subject.illegalPipelining) noteEarlyInput(session, command);
   return session.settings.forbidUnauthPipelining;
 }
 

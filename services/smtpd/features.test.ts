@@ -116,6 +116,24 @@ const dialogues: readonly [situation: string, mainCf: string, commands: readonly
     ['MAIL FROM:<>', 'RCPT TO:<other@example.org>', 'RCPT TO:<user@example.org>', 'DATA'],
     /^354 /,
   ],
+  [
+    'a recipient with a route is not let in by the table that has its last domain',
+    'smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = check_recipient_access inline:{{relay.example=OK}}, reject_unauth_destination\n',
+    ['MAIL FROM:<>', 'RCPT TO:<user%elsewhere@relay.example>'],
+    /^554 5\.7\.1 <user%elsewhere@relay\.example>: Relay access denied$/,
+  ],
+  [
+    'such a recipient where routes are trusted',
+    'allow_untrusted_routing = yes\nsmtpd_relay_restrictions =\nsmtpd_recipient_restrictions = check_recipient_access inline:{{relay.example=OK}}, reject_unauth_destination\n',
+    ['MAIL FROM:<>', 'RCPT TO:<user%elsewhere@relay.example>'],
+    /^250 2\.1\.5 /,
+  ],
+  [
+    'an address as HELO name has no domain above it',
+    'smtpd_helo_restrictions = check_helo_access inline:{{10=REJECT}}\n',
+    ['EHLO 192.0.2.10', 'MAIL FROM:<>', 'RCPT TO:<user@example.org>'],
+    /^250 2\.1\.5 /,
+  ],
   ['a command filter that cannot be asked', 'smtpd_command_filter = fail:x\n', ['NOOP'], /^421 4\.3\.0 /],
   ['VRFY before HELO', 'smtpd_helo_required = yes\n', ['VRFY user@example.org'], /^252 /],
   ['ETRN before HELO', 'smtpd_helo_required = yes\n', ['ETRN example.org'], /^503 Error: send HELO/],
@@ -284,6 +302,49 @@ test('access tables hold, filter, redirect, copy, mark and discard messages', as
   );
   await client.end();
 });
+
+test('what an access table asks for with a sender that is refused is not done with the mail of the next', async () => {
+  await using smtpd = await startSmtpd({
+    mainCf:
+      'smtpd_delay_reject = no\nsmtpd_sender_restrictions = check_sender_access inline:{{a@=HOLD}}, check_sender_access inline:{{a@=REJECT}}\n',
+  });
+  using client = await smtpd.client();
+  assert.match(await client.say('MAIL FROM:<a@example.com>'), /^554 /);
+  await client.envelope('b@example.com', 'user@example.org');
+  await client.say('DATA');
+  assert.match(await client.say('Subject: x\r\n\r\nx\r\n.'), /^250 /);
+  assert.equal(smtpd.cleanup.submissions[0]?.request.envelope?.hold, false);
+});
+
+test('commands may still be sent together when a HELO comes behind an EHLO', async () => {
+  await using smtpd = await startSmtpd();
+  using client = await smtpd.client();
+  await client.say('EHLO client.example.com');
+  await client.say('HELO client.example.com');
+  client.send('MAIL FROM:<a@example.com>\r\nRCPT TO:<user@example.org>\r\n');
+  assert.match(await client.reply(), /^250 2\.1\.0 /);
+  assert.match(await client.reply(), /^250 2\.1\.5 /);
+});
+
+for (const [sent, kept] of [
+  [' x; pass\r\n', '\n x; pass\n'],
+  ['From x\r\nSubject: y\r\n', 'X-Mailbox-Line: From x\nSubject: y\n'],
+  ['From: x\r\n', 'From: x\n'],
+] as const) {
+  test(`prepended headers stay apart from content that begins with ${JSON.stringify(sent)}`, async () => {
+    await using smtpd = await startSmtpd({ mainCf: ACTIONS });
+    using client = await smtpd.client();
+    await client.envelope('a@example.com', 'prepend@example.org');
+    await client.say('DATA');
+    assert.match(await client.say(`${sent}.`), /^250 /);
+    await client.envelope('a@example.com', 'prepend@example.org');
+    assert.match(await client.say(`BDAT ${sent.length} LAST\r\n${sent}`.slice(0, -2)), /^250 /);
+    assert.deepEqual(
+      smtpd.cleanup.submissions.map(({ content }) => content.toString()),
+      [`X-Seen: yes\n${kept}`, `X-Seen: yes\n${kept}`],
+    );
+  });
+}
 
 test('addresses are resolved once a second, however many messages there are', async () => {
   await using smtpd = await startSmtpd({

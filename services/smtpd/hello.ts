@@ -45,7 +45,6 @@ function hello(
     subject.heloName = harmless(name);
     // HELO does not take back an EHLO: what was said of pipelining then still counts.
     if (stage === 'EHLO') subject.protocol = 'ESMTP';
-    session.pipelining = false;
     return accept();
   };
   return refusal instanceof Promise ? refusal.then(answer) : answer(refusal);

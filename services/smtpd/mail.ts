@@ -5,6 +5,7 @@ import { decodeXtext } from '../../lib/smtp/xtext.ts';
 import { printable } from '../../lib/util/byte-text.ts';
 import { resetTransaction } from './housekeeping.ts';
 import { sizeRefusal } from './queue-space.ts';
+import { noActions } from './restrictions/subject.ts';
 import { logAction, type MaybePromise } from './restrictions/verdict.ts';
 import type { Session } from './session.ts';
 import { Transaction } from './transaction.ts';
@@ -46,8 +47,7 @@ function check(session: Session, transaction: Transaction): MaybePromise<string>
   subject.recipient = undefined;
   const accept = (refusal: string | undefined): MaybePromise<string> => {
     if (refusal !== undefined) {
-      resetTransaction(session);
-      subject.sender = undefined;
+      refused(session);
       return refusal;
     }
     const size = sizeRefusal(context, transaction.declaredSize);
@@ -66,11 +66,16 @@ function check(session: Session, transaction: Transaction): MaybePromise<string>
   return deferred instanceof Promise ? deferred.then(judged) : judged(deferred);
 }
 
+/** What access tables asked for is not asked of the next sender's mail. */
+function refused(session: Session): void {
+  resetTransaction(session);
+  session.subject.actions = noActions();
+}
+
 function begin(session: Session, transaction: Transaction, refusal: string | undefined): string {
   if (session.gone) return '';
   if (refusal !== undefined) {
-    resetTransaction(session);
-    session.subject.sender = undefined;
+    refused(session);
     return refusal;
   }
   session.transaction = transaction;

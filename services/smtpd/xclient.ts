@@ -59,7 +59,7 @@ export function xclient(session: Session, words: readonly CommandWord[]): MaybeP
     given.get('PROTO')?.toUpperCase() === 'ESMTP' ? 'ESMTP' : given.has('PROTO') ? 'SMTP' : protocol;
   session.subject.saslUsername = known(given.get('LOGIN')) ?? '';
   session.subject.saslMethod = session.subject.saslUsername === '' ? '' : 'XCLIENT';
-  session.pipelining = false;
+  session.pipelining = session.subject.protocol === 'ESMTP';
   session.mayXclient = false;
   // The session starts over as that of the new client, with a greeting.
   return session.context.greet(session);

@@ -24,17 +24,22 @@ export async function holdMessages(client: Queryable, queueIds: readonly string[
   return result.rows.map(({ queue_id }) => queue_id);
 }
 
-/** Makes all their recipients due. Resolves to the ids of those that were on hold. */
-export async function releaseMessages(client: Queryable, queueIds: readonly string[]): Promise<string[]> {
+/** Makes all their recipients due. Resolves to the ids of those that were on hold, and are forced to expire where `expired`. */
+export async function releaseMessages(
+  client: Queryable,
+  queueIds: readonly string[],
+  { expired = false } = {},
+): Promise<string[]> {
   const result = await client.query<{ queue_id: string }>({
     name: 'release-messages',
     text: `with locked as materialized (select log, sequence, entry from message
-                          where queue_id = any($1::text[]) and hold order by log, sequence, entry for update),
+                          where queue_id = any($1::text[]) and hold and (forced_expire or not $2::boolean)
+                          order by log, sequence, entry for update),
                 due as (update recipient r set next_attempt = now() from locked l
                           where r.log = l.log and r.sequence = l.sequence and r.entry = l.entry)
            update message m set hold = false from locked l
             where m.log = l.log and m.sequence = l.sequence and m.entry = l.entry returning m.queue_id`,
-    values: [queueIds],
+    values: [queueIds, expired],
   });
   return result.rows.map(({ queue_id }) => queue_id);
 }

@@ -2,6 +2,7 @@
  * The keys under which access(5) tables are asked, in their order: host names with their parent domains, addresses with
  * the networks above them, mail addresses with and without extension.
  */
+import { isIP } from 'node:net';
 import { quote822Local } from '../../../lib/mail/quote822.ts';
 import { stripAddress } from '../../../lib/mail/strip-address.ts';
 import type { RestrictionEnvironment } from './environment.ts';
@@ -12,6 +13,8 @@ export interface Key {
   readonly partial: boolean;
   /** What the key is a part of, where that is not the last key before it that is not partial. */
   readonly whole?: string;
+  /** The sender chose a route, and nothing that the table says lets such an address in. */
+  readonly routed?: boolean;
 }
 
 /** A name, then the domains above it: `parent`, or `.parent` where smtpd_access_maps is not among those that match so. */
@@ -19,6 +22,8 @@ export function nameKeys(environment: RestrictionEnvironment): (name: string) =>
   const plain = environment.configuration.list('parent_domain_matches_subdomains').includes('smtpd_access_maps');
   return (name) => {
     const keys: Key[] = [{ key: name, partial: false }];
+    // The domain above 192.0.2.1 is not 0.2.1.
+    if (isIP(name) !== 0) return keys;
     for (let dot = name.indexOf('.', 1); dot >= 0 && dot + 1 < name.length; dot = name.indexOf('.', dot + 1)) {
       keys.push({ key: name.slice(plain ? dot + 1 : dot), partial: true });
     }

@@ -45,13 +45,27 @@ export function lookUp<Nothing>(
         (value) =>
           value === undefined
             ? lookUp(lookup, subject, keys, nothing, at + 1)
-            : applyAccessAction(lookup, subject, whole(keys, at), value),
+            : answer(lookup, subject, keys, at, value),
         (error: unknown) => lookupFailed(lookup, subject, key, error),
       );
     }
-    if (found !== undefined) return applyAccessAction(lookup, subject, whole(keys, at), found);
+    if (found !== undefined) return answer(lookup, subject, keys, at, found);
   }
   return nothing;
+}
+
+/** What the table says under the key at a place. */
+function answer(
+  lookup: AccessLookup,
+  subject: Subject,
+  keys: readonly Key[],
+  at: number,
+  value: string,
+): MaybePromise<Verdict> {
+  const verdict = applyAccessAction(lookup, subject, whole(keys, at), value);
+  if (!keys[at]!.routed) return verdict;
+  const withoutPermission = (outcome: Verdict): Verdict => (outcome === 'permit' ? 'dunno' : outcome);
+  return verdict instanceof Promise ? verdict.then(withoutPermission) : withoutPermission(verdict);
 }
 
 /** What the key at a place is a part of. */
@@ -118,7 +132,8 @@ const sender = access(replySubjects.sender, (environment) => {
   };
 });
 const recipient = access(replySubjects.recipient, (environment) => {
-  const keys = resolvedKeys(environment);
+  // A recipient with a route of the sender's must not come in because of its last domain (postconf(5), allow_untrusted_routing).
+  const keys = resolvedKeys(environment, environment.configuration.boolean('allow_untrusted_routing'));
   return (subject) => (subject.recipient ? keys(subject, subject.recipient) : NOTHING);
 });
 const etrn = access(
@@ -138,12 +153,15 @@ const clientCertificate = access(
 );
 
 /** The keys of an address as trivial-rewrite(8) resolves it: `user%domain` and `domain!user` are looked up as user@domain. */
-function resolvedKeys(environment: RestrictionEnvironment) {
+function resolvedKeys(environment: RestrictionEnvironment, allowRouting = true) {
   const keys = mailKeys(environment);
   return (subject: Subject, address: string): MaybePromise<readonly Key[] | Verdict> => {
     const judge = ({ flags, recipient: resolved }: ResolveReply): readonly Key[] | Verdict => {
       if ((flags & ResolveFlag.FAIL) !== 0) return temporaryFailure(environment, subject, address);
-      if (resolved.includes('@')) return keys(resolved);
+      if (resolved.includes('@')) {
+        const routed = !allowRouting && (flags & ResolveFlag.ROUTED) !== 0;
+        return routed ? keys(resolved).map((key) => ({ ...key, routed })) : keys(resolved);
+      }
       environment.log.warning(`check_mail_access: no @domain in address: ${resolved}`);
       return NOTHING;
     };

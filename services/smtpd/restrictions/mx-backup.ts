@@ -8,10 +8,11 @@ import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { ownAddresses } from '../../../lib/config/own-addresses.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import { NamaddrList } from '../../../lib/tables/match-list.ts';
+import { TableError } from '../../../lib/tables/table.ts';
 import { isAuthorized, resolvedRecipient } from './destination.ts';
 import type { RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import type { Subject } from './subject.ts';
-import { deferIfReject, type Verdict } from './verdict.ts';
+import { deferIfReject, temporaryFailure, type Verdict } from './verdict.ts';
 
 const PARAMETER = 'permit_mx_backup_networks';
 
@@ -36,33 +37,54 @@ function later(environment: RestrictionEnvironment, subject: Subject, text: stri
   return 'dunno';
 }
 
-async function addressesOf({ dns }: RestrictionEnvironment, host: string): Promise<readonly string[] | 'retry'> {
-  const [a, aaaa] = [await dns.query(host, 'A'), await dns.query(host, 'AAAA')];
-  const addresses = [...a.records, ...aaaa.records];
-  return addresses.length === 0 && [a.status, aaaa.status].includes('retry') ? 'retry' : addresses;
+async function addressesOf({ dns }: RestrictionEnvironment, host: string): Promise<readonly string[]> {
+  return [...(await dns.query(host, 'A')).records, ...(await dns.query(host, 'AAAA')).records];
 }
 
 async function judge(backup: Backup, subject: Subject, domain: string): Promise<Verdict> {
-  const { environment, own, networks } = backup;
+  const { environment, own } = backup;
   const answer = await environment.dns.query(domain, 'MX');
-  if (answer.status === 'retry') return later(environment, subject, 'Unable to look up mail exchanger information');
+  if (answer.status === 'retry')
+    return later(environment, subject, 'Unable to look up mail exchanger information: Host not found, try again');
   const servers: MailServer[] = [];
   for (const { exchange, preference } of answer.records) {
     const addresses = exchange === '' ? [] : await addressesOf(environment, exchange);
-    if (addresses === 'retry')
-      return later(environment, subject, `Unable to look up host ${exchange} as mail exchanger`);
     servers.push({ name: exchange, preference, addresses });
   }
   const isOurs = ({ addresses }: MailServer): boolean => addresses.some((address) => own.has(address));
   if (!servers.some(isOurs)) return 'dunno';
   const first = Math.min(...servers.map(({ preference }) => preference));
   const primary = servers.filter(({ preference }) => preference === first);
-  if (primary.some(isOurs)) return 'dunno';
+  return primary.some(isOurs) ? 'dunno' : judgePrimary(backup, subject, primary);
+}
+
+/** Each address of each first server must be in the networks, and one without addresses cannot be. */
+async function judgePrimary(
+  { environment, networks }: Backup,
+  subject: Subject,
+  primary: readonly MailServer[],
+): Promise<Verdict> {
   if (networks.isEmpty) return 'permit';
   for (const { name, addresses } of primary) {
-    for (const address of addresses) if (!(await networks.matches(name, address))) return 'dunno';
+    const unknown = `Unable to look up host ${name} as mail exchanger: Host not found`;
+    if (addresses.length === 0) return later(environment, subject, unknown);
+    for (const address of addresses) {
+      const listed = await isListed(networks, name, address);
+      if (listed === undefined) return temporaryFailure(environment, subject, subject.recipient ?? '');
+      if (!listed) return 'dunno';
+    }
   }
   return 'permit';
+}
+
+/** Undefined where the list cannot be asked. */
+async function isListed(networks: NamaddrList, name: string, address: string): Promise<boolean | undefined> {
+  try {
+    return await networks.matches(name, address);
+  } catch (error) {
+    if (error instanceof TableError) return undefined;
+    throw error;
+  }
 }
 
 function judgeResolved(backup: Backup, subject: Subject, reply: ResolveReply): Verdict | Promise<Verdict> {

@@ -21,6 +21,8 @@ export const QueueChange = {
   REQUEUE: 3,
   /** EXPIRE - Given up at the next attempt, whatever its age. */
   EXPIRE: 4,
+  /** RELEASE_EXPIRED - Released from hold where it is given up: what does not know of the one must not do the other. */
+  RELEASE_EXPIRED: 5,
 } as const;
 
 export type QueueChange = typeof QueueChange[keyof typeof QueueChange];
@@ -31,6 +33,7 @@ export namespace QueueChange {
   export type RELEASE = typeof QueueChange.RELEASE;
   export type REQUEUE = typeof QueueChange.REQUEUE;
   export type EXPIRE = typeof QueueChange.EXPIRE;
+  export type RELEASE_EXPIRED = typeof QueueChange.RELEASE_EXPIRED;
 }
 
 export interface ListRequest {
