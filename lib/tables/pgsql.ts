@@ -35,6 +35,8 @@ function openHost(name: string, settings: ClientSettings, context: TableContext)
     allowExitOnIdle: true,
   });
   pool.on('error', (error) => context.warn(`pgsql:${settings.source}: connection to ${name} lost: ${error.message}`));
+  // One that breaks in the hands of a query tells that query.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return {
     label: name.replace(/\/\/[^@/]*@/, '//'),
     async query(sql): Promise<SqlRows> {

@@ -188,6 +188,7 @@ export async function startPostgres(options: { readonly durable?: boolean } = {}
         onConnect: planEachTime,
       });
       pool.on('error', () => undefined);
+      pool.on('connect', (client) => client.on('error', () => undefined));
       return {
         name,
         url: url(name),
