@@ -12,7 +12,6 @@
 import { moreAboutDeprecation } from '../../lib/config/deprecated.ts';
 import { readEnvironment } from '../../lib/config/environment.ts';
 import { type MasterEntry, MasterFieldCountError, MasterFieldError } from '../../lib/config/master-cf.ts';
-import { parameters } from '../../lib/config/parameters.ts';
 import { serviceParameters } from '../../lib/config/service-parameters.ts';
 import { Configuration, ExpansionError } from '../../lib/config/settings.ts';
 import { type NameReport, nameUse } from '../../lib/config/unused.ts';
@@ -116,7 +115,8 @@ function show(options: Options, directory: string, environment: ReadonlyMap<stri
     master: entries,
   });
   for (const warning of configuration.warnings) output.warn(warning);
-  const expansion = new Expansion(configuration);
+  // The first value that cannot be expanded ends the command, when all names were searched.
+  let malformed: ExpansionError | undefined;
   const names = nameUse({
     main: new Map(
       [...configuration.names(), ...options.overrides.keys()].map((name) => [name, configuration.raw(name) ?? '']),
@@ -124,11 +124,14 @@ function show(options: Options, directory: string, environment: ReadonlyMap<stri
     mainPath: `${directory}/main.cf`,
     master: entries,
     masterPath,
-    expanded: (name, value, entry) => expansion.of(name, value, entry),
+    expanded: (name, value, entry) =>
+      configuration.expandedOrAsIs(name, value, entry, (error) => {
+        malformed ??= error;
+      }),
     withSyntaxErrors: true,
   });
   for (const report of [names.masterCf, names.mainCf]) report.wrong.forEach(output.warn);
-  if (expansion.error !== undefined) throw expansion.error;
+  if (malformed !== undefined) throw malformed;
   const reports = options.subject === 'main' ? [names.mainCf, names.masterCf] : [names.masterCf];
   if (options.subject === 'main') {
     const ofServices = serviceParameters(entries);
@@ -140,28 +143,6 @@ function show(options: Options, directory: string, environment: ReadonlyMap<stri
     for (const request of unmatched) output.warn(`unmatched request: "${request}"`);
   }
   warnOfNames(reports, output);
-}
-
-/** Expands values for the search after names; the first that cannot be is kept until all names were searched. */
-class Expansion {
-  error: ExpansionError | undefined;
-  readonly #configuration: Configuration;
-
-  constructor(configuration: Configuration) {
-    this.#configuration = configuration;
-  }
-
-  of(name: string, value: string, entry?: MasterEntry): string {
-    if (parameters.get(name)?.type === 'raw') return value;
-    const configuration = entry === undefined ? this.#configuration : this.#configuration.ofEntry(entry);
-    try {
-      return configuration.expand(value, name);
-    } catch (error) {
-      if (!(error instanceof ExpansionError)) throw error;
-      this.error ??= error;
-      return value;
-    }
-  }
 }
 
 function showMaster(entries: readonly MasterEntry[], configuration: Configuration, options: Options): Shown {

@@ -8,7 +8,7 @@ import { CLIENT_TLS_LEVELS } from '../tls/levels.ts';
 import { FatalError } from '../util/errors.ts';
 import { clientRefusals } from './client-refusals.ts';
 import { parameters } from './parameters.ts';
-import { Configuration, ExpansionError, type LoadOptions } from './settings.ts';
+import { Configuration, type LoadOptions } from './settings.ts';
 import { nameUse } from './unused.ts';
 
 export interface ConfigurationReport {
@@ -47,8 +47,8 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
     master,
     masterPath: `${directory}/master.cf`,
     placeInMaster: ({ line }) => `${directory}/master.cf, line ${line}`,
-    expanded: (name, value, entry) =>
-      expandedOrAsIs(name, value, entry === undefined ? configuration : configuration.ofEntry(entry)),
+    // What cannot be expanded is reported elsewhere.
+    expanded: (name, value, entry) => configuration.expandedOrAsIs(name, value, entry),
   });
   const nameWarnings = [mainCf, masterCf].flatMap(({ wrong, unused, deprecated }) => [
     ...wrong,
@@ -70,17 +70,6 @@ export function reportOn(configuration: Configuration): ConfigurationReport {
       return here === '' ? [] : [`${configuration.placeOf(name)}: ${name} has no effect here: ${here}`];
     }),
   };
-}
-
-/** The value expanded; one that cannot be is reported elsewhere, and searched as it stands. */
-function expandedOrAsIs(name: string, value: string, configuration: Configuration): string {
-  if (parameters.get(name)?.type === 'raw') return value;
-  try {
-    return configuration.expand(value, name);
-  } catch (error) {
-    if (error instanceof ExpansionError) return value;
-    throw error;
-  }
 }
 
 const CHOICES: readonly { readonly name: string; readonly values: readonly string[] }[] = ['smtp', 'lmtp'].map(

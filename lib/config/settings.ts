@@ -234,6 +234,26 @@ export class Configuration {
     return expansion.text;
   }
 
+  /**
+   * A setting of main.cf, or of an entry, expanded; as it stands where its type says so. `failed` hears of one that cannot
+   * be expanded, which stays as it is too.
+   */
+  expandedOrAsIs(
+    name: string,
+    value: string,
+    entry?: MasterEntry,
+    failed: (error: ExpansionError) => void = () => undefined,
+  ): string {
+    if (parameters.get(name)?.type === 'raw') return value;
+    try {
+      return (entry === undefined ? this : this.ofEntry(entry)).expand(value, name);
+    } catch (error) {
+      if (!(error instanceof ExpansionError)) throw error;
+      failed(error);
+      return value;
+    }
+  }
+
   /** Reads every parameter that is set, or those named, by its type: what is wrong with each. */
   problems(names: Iterable<string> = this.#allNames()): { readonly name: string; readonly text: string }[] {
     const problems: { name: string; text: string }[] = [];

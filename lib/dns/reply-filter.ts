@@ -14,6 +14,10 @@ export interface FilteredAnswer<T extends RecordType> extends Omit<Answer<T>, 's
   readonly status: AnswerStatus | 'filtered';
 }
 
+/** What is said of an answer whose records the filter drops, all of them, and of a filter that cannot be read. */
+export const FILTERED = 'DNS reply filter drops all results';
+export const FILTER_SYNTAX = 'Invalid DNS reply filter syntax';
+
 /** What is asked where the answers may be filtered. */
 export class FilteredLookup {
   readonly #lookup: Lookup;
@@ -36,11 +40,11 @@ export class FilteredLookup {
       const action = await this.#action(text);
       if (action === 'ignore') this.#log.info(`ignoring DNS RR: ${text}`);
       else if (action === 'error') {
-        return { ...answer, status: 'retry', records: [], problem: 'Invalid DNS reply filter syntax' };
+        return { ...answer, status: 'retry', records: [], problem: FILTER_SYNTAX };
       } else records.push(record);
     }
     if (records.length > 0) return { ...answer, records };
-    return { ...answer, status: 'filtered', records, problem: 'DNS reply filter drops all results' };
+    return { ...answer, status: 'filtered', records, problem: FILTERED };
   }
 
   async #action(text: string): Promise<'keep' | 'ignore' | 'error'> {

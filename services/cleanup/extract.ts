@@ -2,7 +2,7 @@
  * Recipients that stand in the headers (sendmail -t): To:, Cc: and Bcc:, or their Resent- forms where there are any. Pure.
  */
 import type { Recipient } from '../../lib/clients/protocols.ts';
-import { type HeaderBlock, headerValue } from '../../lib/mail/headers.ts';
+import type { HeaderBlock } from '../../lib/mail/headers.ts';
 import { parseAddressList } from '../../lib/mail/tok822.ts';
 import { decodeBytes } from '../../lib/util/byte-text.ts';
 
@@ -14,7 +14,7 @@ export function extractRecipients(content: Buffer, block: HeaderBlock, tokenLimi
   const names = block.headers.some(({ name }) => RESENT.has(name)) ? RESENT : PLAIN;
   return block.headers
     .filter(({ name }) => names.has(name))
-    .flatMap((header) => parseAddressList(decodeBytes(Buffer.from(headerValue(content, header), 'latin1')), tokenLimit))
+    .flatMap((header) => parseAddressList(decodeBytes(content.subarray(header.valueStart, header.end)), tokenLimit))
     .filter((address) => address !== '')
     .map((address) => ({ address, originalAddress: '', dsnOriginalRecipient: '', dsnNotify: 0 }));
 }

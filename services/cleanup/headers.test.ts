@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Envelope } from '../../lib/clients/protocols.ts';
 import { Configuration } from '../../lib/config/settings.ts';
+import { introduction } from '../../lib/mail/first-line.ts';
 import { scanHeaders } from '../../lib/mail/headers.ts';
-import { introduction, lacksFrom, type ShapedHeaders, shapeHeaders } from './headers.ts';
+import { lacksFrom, type ShapedHeaders, shapeHeaders } from './headers.ts';
 import { cleanupSettings } from './settings.ts';
 
 interface Shaping {

@@ -13,12 +13,6 @@ import type { CleanupSettings } from './settings.ts';
 
 const LF = 10;
 const COLON = 58;
-const TAB = 9;
-const SPACE = 32;
-const GREATER = 62;
-const UPPER_F = 70;
-const NOTHING = Buffer.alloc(0);
-const EMPTY_LINE = Buffer.from('\n');
 const DESTINATIONS: ReadonlySet<string> = new Set([
   'to',
   'cc',
@@ -101,21 +95,6 @@ function missingHeaders(
     added.push(settings.undisclosedRecipientsHeader);
   }
   return added;
-}
-
-/** What a mailbox file has in front of a message. */
-const MAILBOX_LINE = /^>*From /;
-const MAILBOX_LINE_LIMIT = 1024;
-
-/**
- * What goes between our own header and the content: a line of a mailbox file becomes a header, and content that begins
- * with a blank has no headers at all, for else it would continue ours.
- */
-export function introduction(content: Buffer): Buffer {
-  if (content[0] === SPACE || content[0] === TAB) return EMPTY_LINE;
-  const first = content[0] === GREATER || content[0] === UPPER_F;
-  if (!first || !MAILBOX_LINE.test(content.toString('latin1', 0, MAILBOX_LINE_LIMIT))) return NOTHING;
-  return Buffer.from('X-Mailbox-Line: ');
 }
 
 /** What stands in front of everything. */

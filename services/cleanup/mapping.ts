@@ -7,7 +7,7 @@
 import type { Envelope, Recipient, TrivialRewrite } from '../../lib/clients/protocols.ts';
 import { ownAddresses } from '../../lib/config/own-addresses.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
-import { isComplete } from '../../lib/mail/complete-address.ts';
+import { completed, isComplete } from '../../lib/mail/complete-address.ts';
 import { LocalDomains } from '../../lib/tables/local-domains.ts';
 import { localSite } from '../../lib/tables/local-site.ts';
 import type { TableContext } from '../../lib/tables/table.ts';
@@ -56,10 +56,6 @@ export class AddressMapping implements AsyncDisposable {
     tables: TableContext,
     rewrite: TrivialRewrite,
   ): Promise<AddressMapping> {
-    const complete = async (address: string): Promise<string> =>
-      isComplete(address)
-        ? address
-        : ((await rewrite.rewrite([{ rule: 'local', address, external: false }]))[0] ?? address);
     const localDomains = await LocalDomains.open(
       { mydestination: configuration.text('mydestination'), ownAddresses: await ownAddresses(configuration) },
       tables,
@@ -68,7 +64,7 @@ export class AddressMapping implements AsyncDisposable {
     const lookup = {
       recipientDelimiter: configuration.text('recipient_delimiter'),
       isLocalDomain: localSite(configuration.text('myorigin'), localDomains),
-      canonicalize: complete,
+      canonicalize: (address: string) => completed(rewrite, 'local', address),
     };
     return new AddressMapping(
       rewrite,
@@ -91,16 +87,13 @@ export class AddressMapping implements AsyncDisposable {
   /** One address, completed by `rule` and mapped. The empty address stays empty. */
   async one(addressClass: AddressClass, rule: 'local' | 'remote', address: string, mapped: boolean): Promise<string> {
     if (address === '') return address;
-    const complete = isComplete(address)
-      ? address
-      : ((await this.#rewrite.rewrite([{ rule, address, external: false }]))[0] ?? address);
+    const complete = await completed(this.#rewrite, rule, address);
     return mapped ? this.mapped(addressClass, complete) : complete;
   }
 
   /** An address of a header, as it stands there, in standard form. */
-  async completeExternal(rule: 'local' | 'remote', address: string): Promise<string> {
-    if (isComplete(address)) return address;
-    return (await this.#rewrite.rewrite([{ rule, address, external: true }]))[0] ?? address;
+  completeExternal(rule: 'local' | 'remote', address: string): Promise<string> {
+    return completed(this.#rewrite, rule, address, true);
   }
 
   /** A complete address after canonical tables and masquerading. */

@@ -9,6 +9,7 @@ import {
   type SubmitRequest,
   SubmitStatus,
 } from '../../lib/clients/protocols.ts';
+import { introduction } from '../../lib/mail/first-line.ts';
 import { scanHeaders } from '../../lib/mail/headers.ts';
 import { ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
 import { contentLength } from '../../lib/queue/frame.ts';
@@ -20,7 +21,7 @@ import { type Committer, chunkFailure, reply } from './commit.ts';
 import { extractRecipients } from './extract.ts';
 import type { ContentInspection, InspectionContext } from './header-body-checks.ts';
 import { type HeaderRewriteOptions, rewriteHeaders, senderText } from './header-rewrite.ts';
-import { introduction, lacksFrom, receivedLine, type ShapedHeaders, shapeHeaders } from './headers.ts';
+import { lacksFrom, receivedLine, type ShapedHeaders, shapeHeaders } from './headers.ts';
 import { applyVerdict, inspect, verdictReply } from './inspection.ts';
 import type { AddressMapping } from './mapping.ts';
 import { withoutDuplicates } from './recipients.ts';
@@ -240,8 +241,7 @@ export async function submitLarge(
   });
   try {
     const taken = await takeHead(pieces);
-    const headEnd = endOfWholeHeaders(taken);
-    const head = taken.subarray(0, headEnd);
+    const head = taken.subarray(0, endOfWholeHeaders(taken));
     const step = await shape(context, head, envelope, options, options.prependReceived ? 1 : 0);
     if (isRefused(step)) return step.refused;
     const writer = new ContentWriter(nats);

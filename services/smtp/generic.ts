@@ -8,7 +8,7 @@
 import type { TrivialRewrite } from '../../lib/clients/protocols.ts';
 import { ownAddresses } from '../../lib/config/own-addresses.ts';
 import type { Configuration } from '../../lib/config/settings.ts';
-import { isComplete } from '../../lib/mail/complete-address.ts';
+import { completed } from '../../lib/mail/complete-address.ts';
 import { addressHeaderKind, mapHeaderAddresses } from '../../lib/mail/header-addresses.ts';
 import { scanHeaders } from '../../lib/mail/headers.ts';
 import type { ContentReader, ContentSource } from '../../lib/queue/content.ts';
@@ -62,10 +62,7 @@ export async function openGeneric(
       recipientDelimiter: configuration.text('recipient_delimiter'),
       propagateExtension: configuration.list('propagate_unmatched_extensions').includes('generic'),
       isLocalDomain: localSite(configuration.text('myorigin'), localDomains),
-      canonicalize: async (address) =>
-        isComplete(address)
-          ? address
-          : ((await client.rewrite([{ rule: 'local', address, external: false }]))[0] ?? address),
+      canonicalize: (address) => completed(client, 'local', address),
     },
     tokenLimit: configuration.integer('header_address_token_limit'),
     warn: (text) => tables.warn(text),

@@ -2,6 +2,7 @@
  * BDAT (RFC 3030, BDAT_README): content in chunks of announced size. Line ends are made LF as for DATA; dots stay. What a
  * refused chunk holds is read and forgotten, because the client sends it before it sees the reply.
  */
+import { introduction } from '../../lib/mail/first-line.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
@@ -9,7 +10,6 @@ import { printable } from '../../lib/util/byte-text.ts';
 import type { Content } from './content.ts';
 import { openContent } from './data.ts';
 import { finishMessage, refuseContent } from './end-of-message.ts';
-import { keepApart } from './first-line.ts';
 import { resetTransaction } from './housekeeping.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
@@ -139,7 +139,9 @@ class ChunkReceiver implements Receiver {
     const content = this.#content;
     const scanner = this.#scanner;
     const length = Math.min(this.#left, input.length);
-    if (this.#before > 0 && content.size === this.#before) keepApart(content, input.bytes, input.at, input.at + length);
+    // Without headers of ours in front, cleanup(8) sees to the first line.
+    if (this.#before > 0 && content.size === this.#before)
+      content.write(introduction(input.bytes.subarray(input.at, input.at + length)));
     scanner.scan(input.bytes, input.at, input.at + length, content);
     input.skipTo(input.at + length);
     this.#left -= length;

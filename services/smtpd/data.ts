@@ -1,11 +1,11 @@
 /** DATA (RFC 5321 section 4.1.1.4): content up to a line with nothing but a dot. */
 import { type SubmitReply, SubmitStatus } from '../../lib/clients/protocols.ts';
+import { introduction } from '../../lib/mail/first-line.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
 import { Content } from './content.ts';
 import { finishMessage } from './end-of-message.ts';
-import { keepApart } from './first-line.ts';
 import type { MaybePromise } from './restrictions/verdict.ts';
 import type { Receiver, Session } from './session.ts';
 import { makeRequest, prependedHeaders } from './submit.ts';
@@ -67,8 +67,9 @@ class DataReceiver implements Receiver {
   receive(input: LineBuffer): MaybePromise<string> | undefined {
     const scanner = this.#scanner;
     const content = this.#content;
+    // Without headers of ours in front, cleanup(8) sees to the first line.
     if (this.#before > 0 && content.size === this.#before)
-      keepApart(content, input.bytes, input.at, input.bytes.length);
+      content.write(introduction(input.bytes.subarray(input.at, input.bytes.length)));
     scanner.scan(input.bytes, input.at, input.bytes.length, content);
     input.skipTo(scanner.next);
     if (!scanner.ended) {

@@ -57,13 +57,15 @@ export function mailKeys(environment: RestrictionEnvironment): (address: string)
     ownerRequestSpecial: configuration.boolean('owner_request_special'),
   };
   const inForm = (address: string, write: (text: string) => string): Key[] => {
-    const localPart = (text: string): string => write(text).slice(0, write(text).lastIndexOf('@') + 1);
-    const keys: Key[] = [{ key: write(address), partial: false, whole: address }];
+    const localPart = (written: string): string => written.slice(0, written.lastIndexOf('@') + 1);
+    const written = write(address);
+    const keys: Key[] = [{ key: written, partial: false, whole: address }];
     const add = (key: string): void => void keys.push({ key, partial: true, whole: address });
-    const stripped = stripAddress(address, delimiter, options)?.stripped;
-    if (stripped !== undefined) add(write(stripped));
+    const bare = stripAddress(address, delimiter, options)?.stripped;
+    const stripped = bare === undefined ? undefined : write(bare);
+    if (stripped !== undefined) add(stripped);
     for (const { key } of names(address.slice(address.lastIndexOf('@') + 1))) if (key !== '') add(key);
-    add(localPart(address));
+    add(localPart(written));
     if (stripped !== undefined) add(localPart(stripped));
     return keys;
   };

@@ -4,6 +4,7 @@
  * reject_unknown_recipient_domain, with their names of old. A question that has no answer for now defers the client, if it
  * would be let in otherwise (unknown_…_tempfail_action). See postconf(5), RFC 7505.
  */
+import { FILTERED } from '../../../lib/dns/reply-filter.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { Check, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import type { NameStatus, Subject } from './subject.ts';
@@ -39,8 +40,6 @@ async function addressHost(environment: RestrictionEnvironment, name: string): P
 
 /** Classes of domains that need no mail server of their own. */
 const DELIVERED_HERE = ResolveFlag.CLASS_LOCAL | ResolveFlag.CLASS_ALIAS | ResolveFlag.CLASS_VIRTUAL;
-
-const FILTERED = 'DNS reply filter drops all results';
 
 /** What a temporary failure does: a class of reply, or defer_if_permit. */
 function temporary(

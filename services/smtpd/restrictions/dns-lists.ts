@@ -7,6 +7,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { expand } from '../../../lib/config/expand.ts';
+import { FILTER_SYNTAX, FILTERED } from '../../../lib/dns/reply-filter.ts';
 import { splitEnhancedStatus } from '../../../lib/mail/enhanced-status.ts';
 import { isHostName } from '../../../lib/mail/mail-domain.ts';
 import { openMaps } from '../../../lib/tables/open.ts';
@@ -78,10 +79,6 @@ async function reason(environment: RestrictionEnvironment, query: string): Promi
   }
   return answer.records[0] ?? '';
 }
-
-/** What a filter that cannot be read answers. */
-const FILTER_SYNTAX = 'Invalid DNS reply filter syntax';
-const FILTERED = 'DNS reply filter drops all results';
 
 interface Listed {
   readonly list: DnsList;
