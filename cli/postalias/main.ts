@@ -2,6 +2,7 @@
  * postalias: builds alias databases from their sources, changes, queries and lists them.
  *
  * Side effects: `source.index` beside the source, or rows in Postgres where postfleet_postgres_url is set.
+ * Defaults hold where no directory of a configuration is named and there is no /etc/postfix/main.cf.
  * @synopsis postalias [-fhinNoprsuvw] [-c config_dir] [-d key] [-q key] [file_type:]file …
  * @see postalias(1)
  */

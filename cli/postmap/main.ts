@@ -2,6 +2,7 @@
  * postmap: builds lookup tables from their sources, changes, queries and lists them.
  *
  * Side effects: `source.index` beside the source, or rows in Postgres where postfleet_postgres_url is set.
+ * Defaults hold where no directory of a configuration is named and there is no /etc/postfix/main.cf.
  * @synopsis postmap [-bfFhijmnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file …
  * @see postmap(1)
  */

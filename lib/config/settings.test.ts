@@ -203,9 +203,11 @@ test('a directory is read with its master.cf, and a missing main.cf is fatal', (
     message(() => Configuration.load(directory)),
     `open ${directory}/main.cf: No such file or directory`,
   );
+  const environment = new Map<string, string>();
+  assert.equal(Configuration.loadIfThere(directory, { environment }).text('mail_name'), 'Postfix');
   writeFileSync(join(directory, 'main.cf'), 'myhostname = a.example\nmyhostname = b.example\n');
   writeFileSync(join(directory, 'master.cf'), 'smtp inet n - n - - smtpd\n -o myhostname=c.example\n');
-  const settings = Configuration.load(directory, { environment: new Map() });
+  const settings = Configuration.loadIfThere(directory, { environment });
   assert.equal(settings.text('config_directory'), directory);
   assert.equal(settings.withOverrides(settings.master[0]!.overrides).text('myhostname'), 'c.example');
   assert.deepEqual(settings.warnings, [`${directory}/main.cf, line 2: overriding earlier entry: myhostname=a.example`]);

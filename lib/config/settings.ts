@@ -105,6 +105,13 @@ export class Configuration {
     return Configuration.#assemble(directory, mainCf, masterCf, options);
   }
 
+  /** As `load`; the defaults where the directory has no main.cf, for what is of use without any. */
+  static loadIfThere(directory: string, options: LoadOptions = {}): Configuration {
+    if (existsSync(`${directory}/main.cf`)) return Configuration.load(directory, options);
+    const texts = { mainCf: '', masterCf: '' };
+    return Configuration.fromTexts(texts, directory, options);
+  }
+
   /** A configuration from the text of a main.cf alone, for tests and for settings that are in no file. */
   static fromText(mainCf: string, options: LoadOptions = {}): Configuration {
     const nothing = { entries: [], warnings: [] };

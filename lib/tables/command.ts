@@ -8,7 +8,7 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { readEnvironment } from '../config/environment.ts';
+import { defaultConfigDirectory, readEnvironment } from '../config/environment.ts';
 import { Configuration } from '../config/settings.ts';
 import { decodeBytes, encodeBytes } from '../util/byte-text.ts';
 import { caseFold } from '../util/case-fold.ts';
@@ -89,9 +89,10 @@ class CommandRun {
     this.#options = options;
     this.#io = io;
     const environment = readEnvironment(io.environment);
-    const configuration = Configuration.load(options.configDirectory ?? environment.configDirectory, {
-      environment: environment.parameters,
-    });
+    const directory = options.configDirectory ?? environment.configDirectory;
+    // A folder that somebody named must be there. Where nobody did, a machine without /etc/postfix still has tables.
+    const load = directory === defaultConfigDirectory ? Configuration.loadIfThere : Configuration.load;
+    const configuration = load(directory, { environment: environment.parameters });
     this.#configuration = configuration;
     const warn = (text: string): void => log(`warning: ${text}`);
     this.#database = openCommandDatabase(configuration.text('postfleet_postgres_url'), { warn });
