@@ -33,6 +33,7 @@ async function run(): Promise<void> {
     tracing: await openTracing('postfleet'),
     reusePort: data.reusePort,
   });
+  host.written.tellThrough(data.written);
   for (const { entry, definition } of await servicesOf(configuration, data.services))
     await host.start(entry, definition);
   let prepared: PreparedReload | undefined;

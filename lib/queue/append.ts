@@ -4,6 +4,10 @@
  * answer does not come, a fence is published with the same expectation. Fence accepted: the message is not there and
  * never will be. "Wrong last sequence": the last message on the subject tells which of the two it is.
  *
+ * Who has been the only writer of the whole log for a while expects its last sequence instead, which the server knows without
+ * reading the last message of the subject; a block that is read it keeps in memory for ten seconds. That is no less
+ * certain: behind a fence the sequence is another one. Refused, it is offered again with the subject's. docs/adr/0009-frames-by-hand.md.
+ *
  * Logs nothing; never throws for what the server says.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,6 +25,8 @@ const NO_SPACE = new Set([10023, 10028, 10047, 10054, 10064, 10077, 10093]);
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 const NO_MESSAGE = 10037;
 
+type Expected = { readonly lastSubjectSequence: number } | { readonly lastSequence: number };
+
 export interface AppenderOptions {
   readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
@@ -34,11 +40,20 @@ export interface AppenderOptions {
   readonly signal: AbortSignal;
 }
 
+/** Messages of ours, one right behind the other, after which we count as the only writer: at first, and at most. */
+const ALONE = 8;
+const ALONE_LIMIT = 1024;
+/** How many times as many make that a good guess, to be made as early the next time. */
+const WORTH = 4;
+
 /** Appends messages to one subject, one at a time. */
 export class Appender {
   readonly #options: AppenderOptions;
   /** Sequence of the last message on the subject; undefined when it has to be asked. */
   #last: number | undefined = 0;
+  /** Messages since one of another writer came between. */
+  #inARow = 0;
+  #aloneAfter = ALONE;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -57,16 +72,10 @@ export class Appender {
   }
 
   /** Undefined: no answer came, or none that says what became of the message. */
-  async #publish(bytes: Buffer, expected: number): Promise<AppendOutcome | 'wrong-last-sequence' | undefined> {
+  async #publish(bytes: Buffer, expected: Expected): Promise<AppendOutcome | 'wrong-last-sequence' | undefined> {
     const { connection, subject, stream, answerTimeout } = this.#options;
     try {
-      const sequence = await publish(
-        connection,
-        subject,
-        bytes,
-        { stream, lastSubjectSequence: expected },
-        answerTimeout,
-      );
+      const sequence = await publish(connection, subject, bytes, { stream, ...expected }, answerTimeout);
       return { kind: 'stored', sequence };
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) return undefined;
@@ -83,11 +92,19 @@ export class Appender {
    */
   async append(bytes: Buffer): Promise<AppendOutcome> {
     this.#last ??= await this.#retry(async () => (await this.#lastOnSubject())?.sequence ?? 0);
-    const first = await this.#publish(bytes, this.#last);
+    if (this.#inARow >= this.#aloneAfter) {
+      const outcome = await this.#publish(bytes, { lastSequence: this.#last });
+      if (outcome !== 'wrong-last-sequence') return this.#settle(bytes, outcome);
+      // Soon refused, it was not worth a question more: the next time is later.
+      const wasWorthIt = this.#inARow >= WORTH * this.#aloneAfter;
+      this.#aloneAfter = wasWorthIt ? ALONE : Math.min(2 * this.#aloneAfter, ALONE_LIMIT);
+      this.#inARow = 0;
+    }
+    const first = await this.#publish(bytes, { lastSubjectSequence: this.#last });
     if (first === 'wrong-last-sequence') {
       // Refused for good: after a purge the subject's sequence counts from 0 again, so ask and offer it once more.
       this.#last = await this.#retry(async () => (await this.#lastOnSubject())?.sequence ?? 0);
-      const second = await this.#publish(bytes, this.#last);
+      const second = await this.#publish(bytes, { lastSubjectSequence: this.#last });
       if (second === 'wrong-last-sequence') {
         this.#last = undefined;
         return { kind: 'refused', noSpace: false, reason: 'another writer uses the same subject' };
@@ -99,14 +116,17 @@ export class Appender {
 
   async #settle(bytes: Buffer, outcome: AppendOutcome | undefined): Promise<AppendOutcome> {
     const known = outcome ?? (await this.#retry(() => this.#fence(bytes)));
-    if (known.kind === 'stored') this.#last = known.sequence;
+    if (known.kind === 'stored') {
+      this.#inARow = known.sequence === (this.#last ?? 0) + 1 ? this.#inARow + 1 : 0;
+      this.#last = known.sequence;
+    }
     return known;
   }
 
   /** Publishes a fence and reads what it tells; throws when that did not come to an end. */
   async #fence(bytes: Buffer): Promise<AppendOutcome> {
     const expected = this.#last ?? 0;
-    const fenced = await this.#publish(this.#options.makeFence(), expected);
+    const fenced = await this.#publish(this.#options.makeFence(), { lastSubjectSequence: expected });
     if (fenced === undefined || (fenced !== 'wrong-last-sequence' && fenced.kind === 'refused')) {
       throw new Error('the fence has no answer');
     }

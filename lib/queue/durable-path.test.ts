@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DiscardPolicy, jetstream, jetstreamManager, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type FlakyProxy, flakyProxy } from '../../test/support/flaky-proxy.ts';
@@ -95,56 +96,80 @@ test('an appended frame is stored once, and the next one follows it', async () =
   assert.equal(await copies(subject, frame('one', 1)), 1);
 });
 
-test('a frame whose answer is lost was stored: the fence finds it, and it is not stored twice', async () => {
-  await behindProxy(async (through, proxy) => {
-    const { appender: log, subject } = appender(through, AbortSignal.timeout(30_000), 500);
-    assert.equal((await log.append(frame('before', 1))).kind, 'stored');
-    proxy.swallowAnswers();
-    const pending = log.append(frame('answer lost', 2));
-    // The server has it before the connection breaks.
-    while ((await copies(subject, frame('answer lost', 2))) === 0);
-    proxy.cut();
-    assert.equal((await pending).kind, 'stored');
-    assert.equal(await copies(subject, frame('answer lost', 2)), 1);
-    assert.equal((await log.append(frame('after', 3))).kind, 'stored');
+/** Writers at the two ways of expecting a sequence: one that has just begun, and one that has been alone for a while. */
+const WRITERS: [string, number, string][] = [
+  ['a new writer', 1, 'Nats-Expected-Last-Subject-Sequence'],
+  ['a writer that is alone', 20, 'Nats-Expected-Last-Sequence'],
+];
+
+/** Appends that many frames. */
+async function appendSome(log: Appender, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) assert.equal((await log.append(frame('before', n))).kind, 'stored');
+}
+
+for (const [who, before] of WRITERS)
+  test(`a frame whose answer is lost was stored: the fence finds it, and it is not stored twice (${who})`, async () => {
+    await behindProxy(async (through, proxy) => {
+      const { appender: log, subject } = appender(through, AbortSignal.timeout(30_000), 500);
+      await appendSome(log, before);
+      proxy.swallowAnswers();
+      const pending = log.append(frame('answer lost', 2));
+      // The server has it before the connection breaks.
+      while ((await copies(subject, frame('answer lost', 2))) === 0);
+      proxy.cut();
+      assert.equal((await pending).kind, 'stored');
+      assert.equal(await copies(subject, frame('answer lost', 2)), 1);
+      assert.equal((await log.append(frame('after', 3))).kind, 'stored');
+    });
   });
+
+for (const [who, before, expectation] of WRITERS)
+  test(`a frame that the server did not get is fenced off, and refused when it comes late (${who})`, async () => {
+    const { connection } = nats;
+    const late: (() => void)[] = [];
+    let expects: string[] = [];
+    const slow = Object.create(connection) as typeof connection;
+    slow.publish = (to, data, options) => {
+      const publish = (): void => connection.publish(to, data, options);
+      if (!Buffer.from(data as Uint8Array).equals(frame('late', 2))) publish();
+      else {
+        late.push(publish);
+        expects = options?.headers?.keys().filter((name) => name.startsWith('Nats-Expected-Last')) ?? [];
+      }
+    };
+    const { appender: log, subject } = appender({ ...nats, connection: slow }, AbortSignal.timeout(20_000), 300);
+    await appendSome(log, before);
+    assert.equal((await log.append(frame('late', 2))).kind, 'refused');
+    assert.equal(late.length, 1);
+    assert.deepEqual(expects, [expectation]);
+    for (const publish of late) publish();
+    assert.equal((await log.append(frame('next', 3))).kind, 'stored');
+    assert.equal(await copies(subject, frame('late', 2)), 0);
+  });
+
+test('writers that come between each other, each at its pace, lose nothing and store nothing twice', async () => {
+  const logs = Array.from({ length: 3 }, () => appender(nats, AbortSignal.timeout(20_000)));
+  // One writes all the time, and counts as alone again and again; the others come in bursts.
+  await Promise.all(
+    logs.map(async ({ appender: log, subject }, writer) => {
+      const texts = Array.from({ length: 120 }, (_, n) => `writer ${writer} frame ${n}`);
+      for (const [n, text] of texts.entries()) {
+        assert.equal((await log.append(frame(text, n))).kind, 'stored');
+        if (writer > 0 && n % 10 === 0) for (let others = 0; others < 30 * writer; others++) await nextTurn();
+      }
+      for (const [n, text] of texts.entries()) if (n % 40 === 0) assert.equal(await copies(subject, frame(text, n)), 1);
+      const { state } = await nats.manager.streams.info(STREAM, { subjects_filter: subject });
+      assert.equal(state.subjects?.[subject], texts.length);
+    }),
+  );
 });
 
-test('a frame that the server never had is fenced off, and the next one is stored', async () => {
-  await behindProxy(async (through, proxy) => {
-    const subject = incomingSubject(SHARD, `lost${writers++}`);
-    // The connection swallows the frame: what is published on it goes nowhere, fences go the right way.
-    const lossy = { ...through, connection: Object.create(through.connection) as typeof through.connection };
-    let dropped = 0;
-    lossy.connection.publish = (to, data, options) => {
-      if (to === subject && Buffer.from(data as Uint8Array).equals(frame('dropped', 2))) {
-        dropped++;
-        return;
-      }
-      through.connection.publish(to, data, options);
-    };
-    let fences = 0;
-    const log = new Appender({
-      connection: lossy.connection,
-      manager: through.manager,
-      stream: STREAM,
-      subject,
-      answerTimeout: 300,
-      makeFence: () => encodeFence(writers, fences++).bytes,
-      isFence: (bytes) => {
-        const decoded = decodeFrame(bytes);
-        return decoded.kind === 'frame' && decoded.frame.fence;
-      },
-      signal: AbortSignal.timeout(20_000),
-    });
-    assert.equal((await log.append(frame('kept', 1))).kind, 'stored');
-    assert.equal((await log.append(frame('dropped', 2))).kind, 'refused');
-    assert.equal(dropped, 1);
-    assert.equal(fences, 1);
-    assert.equal(await copies(subject, frame('dropped', 2)), 0);
-    assert.equal((await log.append(frame('next', 3))).kind, 'stored');
-    proxy.cut();
-  });
+test('a log that another wrote to is offered the frame once more, with the expectation of its own subject', async () => {
+  const [one, other] = [appender(nats, AbortSignal.timeout(20_000)), appender(nats, AbortSignal.timeout(20_000))];
+  await appendSome(one.appender, 20);
+  assert.equal((await other.appender.append(frame('other', 1))).kind, 'stored');
+  assert.equal((await one.appender.append(frame('one', 21))).kind, 'stored');
+  assert.equal(await copies(one.subject, frame('one', 21)), 1);
 });
 
 test('after a purge of the whole subject the next frame is stored all the same', async () => {

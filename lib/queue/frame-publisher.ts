@@ -22,6 +22,7 @@ import {
   type NewFrameEntry,
 } from './frame.ts';
 import { incomingStream, incomingSubject } from './streams.ts';
+import type { WrittenFrames } from './written-frames.ts';
 
 export type PublishOutcome =
   | { readonly kind: 'stored'; readonly sequence: number; readonly entry: number }
@@ -43,6 +44,8 @@ export interface FramePublisherOptions {
   readonly answerTimeout?: number;
   readonly commitBatch?: Histogram<'commit'>;
   readonly commitSeconds?: Histogram<'commit'>;
+  /** Who is told of each frame that is on disk. */
+  readonly written?: WrittenFrames;
   /** Other logs than the incoming one. */
   readonly stream?: string;
   readonly subject?: (shard: number, writer: string) => string;
@@ -58,6 +61,7 @@ const WAITING_LIMIT = 20_000;
 export class FramePublisher {
   readonly #options: FramePublisherOptions;
   readonly #appender: Appender;
+  readonly #stream: string;
   readonly #writer = randomBytes(4).readUInt32BE();
   readonly #decisionTimeout: number;
   /** Octets of entries that one frame holds at most. */
@@ -80,6 +84,7 @@ export class FramePublisher {
       stream = incomingStream(shard),
     } = options;
     this.#options = options;
+    this.#stream = stream;
     this.#decisionTimeout = options.decisionTimeout ?? 20_000;
     this.maxEntryBytes = (nats.connection.info?.max_payload ?? 1024 * 1024) - PAYLOAD_RESERVE - FRAME_HEADER_LENGTH;
     this.#appender = new Appender({
@@ -161,6 +166,7 @@ export class FramePublisher {
       batch.forEach((waiting, entry) => {
         waiting.settle(outcome.kind === 'stored' ? { kind: 'stored', sequence: outcome.sequence, entry } : outcome);
       });
+      if (outcome.kind === 'stored') this.#options.written?.tell(this.#stream, outcome.sequence, bytes);
     } catch (error) {
       if (!this.#options.signal.aborted) throw error;
       for (const waiting of batch) waiting.settle({ kind: 'unknown' });

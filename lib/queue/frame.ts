@@ -75,10 +75,11 @@ export function encodeFrame(
   entries: readonly NewFrameEntry[],
   writer: number,
   counter: number,
-): { bytes: Buffer; id: string } {
+): { bytes: Buffer<ArrayBuffer>; id: string } {
   let length = FRAME_HEADER_LENGTH;
   for (const entry of entries) length += entryLength(entry);
-  const bytes = Buffer.allocUnsafe(length);
+  // Memory of its own, so that it can be given to another thread.
+  const bytes = Buffer.allocUnsafeSlow(length);
   let at = FRAME_HEADER_LENGTH;
   for (const { envelope, content } of entries) {
     bytes.writeUInt32LE(envelope.length, at);

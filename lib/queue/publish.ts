@@ -11,10 +11,11 @@ export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
 }
 
-export interface PublishExpectation {
-  readonly stream: string;
-  readonly lastSubjectSequence: number;
-}
+/** What must be the last sequence, of the subject or of the whole stream, for the message to be taken. */
+export type PublishExpectation = { readonly stream: string } & (
+  | { readonly lastSubjectSequence: number }
+  | { readonly lastSequence: number }
+);
 
 interface Waiting {
   readonly deadline: number;
@@ -57,7 +58,8 @@ class Answers {
     this.#waiting.set(token, { deadline: Date.now() + timeout, settle: resolve });
     const expected = headers();
     expected.set('Nats-Expected-Stream', expectation.stream);
-    expected.set('Nats-Expected-Last-Subject-Sequence', String(expectation.lastSubjectSequence));
+    if ('lastSequence' in expectation) expected.set('Nats-Expected-Last-Sequence', String(expectation.lastSequence));
+    else expected.set('Nats-Expected-Last-Subject-Sequence', String(expectation.lastSubjectSequence));
     try {
       this.#connection.publish(subject, data, { reply: `${this.#inbox}.${token}`, headers: expected });
     } catch {

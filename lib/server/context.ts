@@ -6,6 +6,7 @@ import type { Anvil, Bounce, Cleanup, DeliveryAgent, Proxymap, Queue, TrivialRew
 import type { Configuration } from '../config/settings.ts';
 import type { ContentReader } from '../queue/content.ts';
 import type { EntryReader } from '../queue/entry-reader.ts';
+import type { WrittenFrames } from '../queue/written-frames.ts';
 import type { Log } from '../util/log.ts';
 import type { Attempts } from './attempts.ts';
 import type { Metrics } from './metrics.ts';
@@ -44,6 +45,8 @@ export interface ServiceContext {
   readonly stores: Stores;
   readonly content: ContentReader;
   readonly entries: EntryReader;
+  /** Frames that this process writes to the incoming logs. */
+  readonly written: WrittenFrames;
   /** What a delivery agent of this name knows of attempts, also of those that its predecessor before a reload makes. */
   readonly attempts?: Attempts;
   /** Aborted when no new work is to be taken: finish what is under way. */

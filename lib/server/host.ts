@@ -19,6 +19,7 @@ import type { MasterEntry } from '../config/master-cf.ts';
 import type { Configuration } from '../config/settings.ts';
 import { createContentReader } from '../queue/content.ts';
 import { createEntryReader } from '../queue/entry-reader.ts';
+import { WrittenFrames } from '../queue/written-frames.ts';
 import { EX, FatalError } from '../util/errors.ts';
 import { createLog, type Log } from '../util/log.ts';
 import { sweepWhenIdle } from '../util/sweep.ts';
@@ -149,6 +150,7 @@ export class ServiceHost implements AsyncDisposable {
   readonly metrics: Metrics = createMetrics();
   readonly clients: Registry;
   readonly stores: OpenStores;
+  readonly written = new WrittenFrames();
   readonly log: Log;
   readonly #options: HostOptions;
   readonly #listeners = new Listeners();
@@ -196,6 +198,7 @@ export class ServiceHost implements AsyncDisposable {
       stores: this.stores,
       content: createContentReader(() => this.stores.nats()),
       entries: createEntryReader(() => this.stores.nats()),
+      written: this.written,
       attempts,
       draining: instance.draining.signal,
       closing: instance.closing.signal,

@@ -8,6 +8,7 @@ import { Envelope, type SubmitReply, SubmitStatus, type TrivialRewrite } from '.
 import { type ChunkRefused, ContentWriter } from '../../lib/queue/content.ts';
 import { FramePublisher, type PublishOutcome } from '../../lib/queue/frame-publisher.ts';
 import { type ShardRule, shardOf } from '../../lib/queue/shard-hash.ts';
+import type { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Metrics } from '../../lib/server/metrics.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Log } from '../../lib/util/log.ts';
@@ -19,6 +20,7 @@ export interface CommitterOptions {
   readonly rewrite: TrivialRewrite;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly written: WrittenFrames;
   readonly signal: AbortSignal;
 }
 
@@ -58,9 +60,9 @@ export class Committer {
   #publisher(shard: number): FramePublisher {
     let publisher = this.#publishers.get(shard);
     if (publisher === undefined) {
-      const { nats, log, metrics, signal } = this.#options;
+      const { nats, log, metrics, written, signal } = this.#options;
       const { commitBatch, commitSeconds } = metrics;
-      publisher = new FramePublisher({ nats, shard, log, signal, commitBatch, commitSeconds });
+      publisher = new FramePublisher({ nats, shard, log, signal, commitBatch, commitSeconds, written });
       this.#publishers.set(shard, publisher);
     }
     return publisher;

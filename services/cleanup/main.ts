@@ -57,7 +57,7 @@ export const service = rpcServer({
       perRecipient: (name: string) => configuration.integer(`${name}_destination_recipient_limit`) === 1,
       perTransport: (name: string) => configuration.seconds(`${name}_transport_rate_delay`) > 0,
     };
-    const committer = new Committer({ nats, rule, rewrite, log, metrics, signal });
+    const committer = new Committer({ nats, rule, rewrite, log, metrics, written: context.written, signal });
     const space = new SpaceMonitor({
       nats,
       shards: settings.shards,

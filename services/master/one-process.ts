@@ -127,6 +127,7 @@ export class OneProcess implements Shape {
       parameters,
       services: entries.map(nameOf),
       find: (service) => this.#host.implementation(service),
+      written: this.#host.written,
     });
     this.#threads.ended.catch(this.#fail);
   }

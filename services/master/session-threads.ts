@@ -4,6 +4,7 @@
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { servePort } from '../../lib/clients/port.ts';
+import type { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Implementation } from '../../lib/server/service.ts';
 import { FatalError } from '../../lib/util/errors.ts';
 
@@ -15,6 +16,8 @@ export interface ThreadData {
   readonly services: readonly string[];
   readonly reusePort: boolean;
   readonly port: MessagePort;
+  /** Where the thread tells of frames that it has written. */
+  readonly written: MessagePort;
 }
 
 /** What the main thread asks of a thread. */
@@ -42,6 +45,7 @@ export interface ThreadOptions {
   /** Names of the master.cf entries that each thread runs. */
   readonly services: readonly string[];
   readonly find: (service: string) => Implementation | undefined;
+  readonly written: WrittenFrames;
 }
 
 /** Mebibytes for short-lived objects: three semi-spaces of the size that bin/postfleet gives to the main thread. */
@@ -58,16 +62,19 @@ class SessionThread {
     const { port1, port2 } = new MessageChannel();
     servePort(port1, options.find);
     port1.unref();
+    const frames = new MessageChannel();
+    options.written.hearFrom(frames.port1);
     const data: ThreadData = {
       configDirectory: options.configDirectory,
       parameters: options.parameters,
       services: options.services,
       reusePort: options.count > 1,
       port: port2,
+      written: frames.port2,
     };
     this.#worker = new Worker(options.file, {
       workerData: data,
-      transferList: [port2],
+      transferList: [port2, frames.port2],
       name: 'smtpd sessions',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
     });

@@ -6,6 +6,7 @@ import type { TrivialRewrite } from '../../lib/clients/protocols.ts';
 import type { ContentReader } from '../../lib/queue/content.ts';
 import type { EntryReader } from '../../lib/queue/entry-reader.ts';
 import type { ShardRule } from '../../lib/queue/shard-hash.ts';
+import type { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Metrics } from '../../lib/server/metrics.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import type { Tracing } from '../../lib/server/tracing.ts';
@@ -26,6 +27,7 @@ export interface QmgrContext {
   readonly rewrite: TrivialRewrite;
   readonly content: ContentReader;
   readonly entries: EntryReader;
+  readonly written: WrittenFrames;
   readonly scheduler: Scheduler;
   readonly finisher: Finisher;
   /** Name of the stream behind a log number. */

@@ -158,6 +158,7 @@ async function open(service: ServiceContext) {
     rewrite,
     content: service.content,
     entries: service.entries,
+    written: service.written,
     scheduler,
     finisher,
     streamOf,

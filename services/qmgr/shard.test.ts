@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Envelope } from '../../lib/clients/protocols.ts';
 import { encodeFrame } from '../../lib/queue/frame.ts';
 import { shardPosition } from '../../lib/queue/sql/shard-log.ts';
+import { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import { NO_TRACING } from '../../lib/server/tracing.ts';
 import { Wake } from '../../lib/util/wake.ts';
 import { LaterVersion, readFrames } from './arrival.ts';
@@ -31,6 +32,7 @@ async function untilTrouble(stores: TestStores): Promise<string> {
   const context = {
     ...stores,
     settings: { graceSeconds: 600, graceBytes: 2 ** 30, shards: 1 },
+    written: new WrittenFrames(),
     tracing: NO_TRACING,
     rewrite: rewriteForTests,
     scheduler: { keys: () => [], room: 0, waitForRoom: async () => undefined, admit: () => undefined },

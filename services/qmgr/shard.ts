@@ -194,11 +194,12 @@ export class Shard {
 
   /** Reads the log. What can do without rows is delivered at once; the rest when `#write` has seen to them. */
   async #read(position: Position, signal: AbortSignal): Promise<void> {
-    const { nats, scheduler } = this.#context;
+    const { nats, written, scheduler } = this.#context;
     const context = this.#arrivalContext(position.logNumber);
     const pace = new Pace(READ_PACE);
     let read = position.applied;
-    await using feed = await LogFeed.open(nats, incomingStream(this.#shard), read + 1, signal);
+    const stream = incomingStream(this.#shard);
+    await using feed = await LogFeed.open({ nats, stream, from: read + 1, written, signal });
     while (!signal.aborted) {
       await scheduler.waitForRoom(signal);
       await pace.wait();

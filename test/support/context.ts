@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { Configuration } from '../../lib/config/settings.ts';
+import { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Clients, ServiceContext } from '../../lib/server/context.ts';
 import { createMetrics } from '../../lib/server/metrics.ts';
 import type { Endpoint } from '../../lib/server/tcp-server.ts';
@@ -98,6 +99,7 @@ export async function testContext(options: ContextOptions): Promise<TestContext>
     },
     content: { read: () => missing('content') },
     entries: { read: () => missing('log'), readBytes: () => missing('log') },
+    written: new WrittenFrames(),
     draining: draining.signal,
     signal: ended.signal,
     endpoints: [{ host: '127.0.0.1', port: await freePort() }],

@@ -14,6 +14,7 @@ import type {
 } from '../../lib/clients/protocols.ts';
 import { Configuration } from '../../lib/config/settings.ts';
 import type { ContentReader, ContentSource } from '../../lib/queue/content.ts';
+import { WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Clients, ServiceContext } from '../../lib/server/context.ts';
 import { createMetrics } from '../../lib/server/metrics.ts';
 import type { RunningService, ServiceDefinition } from '../../lib/server/service.ts';
@@ -83,6 +84,7 @@ export function testContext(options: AgentOptions & { lines: string[]; name: str
       postgres: () => missing('Postgres'),
     },
     content: inlineContent,
+    written: new WrittenFrames(),
     entries: {
       read: () => missing('log'),
       readBytes: () => missing('log'),
