@@ -27,6 +27,8 @@ const RATIOS: readonly (readonly [scenario: string, system: string, least: numbe
   ['accept-20-kept', 'postfleet', 4],
   ['relay-20', 'postfleet-processes', 1.2],
   ['relay-20-kept', 'postfleet-processes', 1.2],
+  ['accept-20', 'postfleet-processes', 1.2],
+  ['accept-20-kept', 'postfleet-processes', 1.2],
 ];
 /** Megabytes at most. */
 const IDLE = 350;
