@@ -1,19 +1,20 @@
 /**
  * One publish to a log and what can be said of it afterwards. Whoever writes to a subject of its own, one message at a
  * time and with the last sequence it expects there, can always find out whether a message is in the stream: when the
- * answer does not come, a fence is published with the same expectation. Fence accepted: the message is not there and
+ * answer does not come, a fence is published that expects the same sequence there. Fence accepted: the message is not there and
  * never will be. "Wrong last sequence": the last message on the subject tells which of the two it is.
  *
  * Who has been the only writer of the whole log for a while expects its last sequence instead, which the server knows without
- * reading the last message of the subject; a block that is read it keeps in memory for ten seconds. That is no less
- * certain: behind a fence the sequence is another one. Refused, it is offered again with the subject's. docs/adr/0009-frames-by-hand.md.
+ * reading the last message of the subject; a block that is read it keeps in memory for ten seconds. In the life of one log
+ * that is no less certain: behind a fence the sequence is another one. Refused, it is offered again with that of the subject.
+ * docs/adr/0009-frames-by-hand.md.
  *
  * Logs nothing; never throws for what the server says.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { publish } from './publish.ts';
+import { type ExpectedSequence, publish } from './publish.ts';
 
 export type AppendOutcome =
   | { readonly kind: 'stored'; readonly sequence: number }
@@ -24,8 +25,6 @@ export type AppendOutcome =
 const NO_SPACE = new Set([10023, 10028, 10047, 10054, 10064, 10077, 10093]);
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 const NO_MESSAGE = 10037;
-
-type Expected = { readonly lastSubjectSequence: number } | { readonly lastSequence: number };
 
 export interface AppenderOptions {
   readonly connection: NatsConnection;
@@ -72,7 +71,10 @@ export class Appender {
   }
 
   /** Undefined: no answer came, or none that says what became of the message. */
-  async #publish(bytes: Buffer, expected: Expected): Promise<AppendOutcome | 'wrong-last-sequence' | undefined> {
+  async #publish(
+    bytes: Buffer,
+    expected: ExpectedSequence,
+  ): Promise<AppendOutcome | 'wrong-last-sequence' | undefined> {
     const { connection, subject, stream, answerTimeout } = this.#options;
     try {
       const sequence = await publish(connection, subject, bytes, { stream, ...expected }, answerTimeout);
@@ -142,6 +144,8 @@ export class Appender {
       this.#last = 0;
       return this.#fence(bytes);
     }
+    // A proposal that is not decided refuses the fence too, and what it comes to is not there to be read.
+    if (last.sequence === expected) throw new Error('something on the subject is under way');
     this.#last = last.sequence;
     if (last.data.equals(bytes)) return { kind: 'stored', sequence: last.sequence };
     if (this.#options.isFence(last.data)) {

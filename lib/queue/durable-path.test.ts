@@ -147,21 +147,41 @@ for (const [who, before, expectation] of WRITERS)
     assert.equal(await copies(subject, frame('late', 2)), 0);
   });
 
-test('writers that come between each other, each at its pace, lose nothing and store nothing twice', async () => {
-  const logs = Array.from({ length: 3 }, () => appender(nats, AbortSignal.timeout(20_000)));
-  // One writes all the time, and counts as alone again and again; the others come in bursts.
-  await Promise.all(
-    logs.map(async ({ appender: log, subject }, writer) => {
-      const texts = Array.from({ length: 120 }, (_, n) => `writer ${writer} frame ${n}`);
-      for (const [n, text] of texts.entries()) {
-        assert.equal((await log.append(frame(text, n))).kind, 'stored');
-        if (writer > 0 && n % 10 === 0) for (let others = 0; others < 30 * writer; others++) await nextTurn();
-      }
-      for (const [n, text] of texts.entries()) if (n % 40 === 0) assert.equal(await copies(subject, frame(text, n)), 1);
-      const { state } = await nats.manager.streams.info(STREAM, { subjects_filter: subject });
-      assert.equal(state.subjects?.[subject], texts.length);
-    }),
-  );
+test('a writer that is alone again and again, and those that come between, lose nothing and store nothing twice', async () => {
+  const signal = AbortSignal.timeout(20_000);
+  let guesses = 0;
+  const counting = Object.create(nats.connection) as typeof nats.connection;
+  counting.publish = (to, data, options) => {
+    if (options?.headers?.has('Nats-Expected-Last-Sequence')) guesses++;
+    nats.connection.publish(to, data, options);
+  };
+  const steady = appender({ ...nats, connection: counting }, signal);
+  const others = [appender(nats, signal), appender(nats, signal)];
+  const [bursts, burst] = [8, 5];
+  let [written, comingBack] = [0, others.length];
+  const writeAll = async (): Promise<void> => {
+    while (comingBack > 0) {
+      assert.equal((await steady.appender.append(frame('steady', written))).kind, 'stored');
+      written++;
+    }
+  };
+  const comeBetween = async (log: Appender): Promise<void> => {
+    for (let n = 0; n < bursts * burst; n++) {
+      // The steady one has been alone for a while when the next burst comes.
+      const quiet = written + 20;
+      while (n % burst === 0 && written < quiet) await nextTurn();
+      assert.equal((await log.append(frame('between', n))).kind, 'stored');
+    }
+    comingBack--;
+  };
+  await Promise.all([writeAll(), ...others.map((other) => comeBetween(other.appender))]);
+  assert.ok(guesses > bursts, `${guesses} guesses`);
+  const { state } = await nats.manager.streams.info(STREAM, { subjects_filter: '>' });
+  assert.equal(state.subjects?.[steady.subject], written);
+  for (const { subject } of others) {
+    assert.equal(state.subjects?.[subject], bursts * burst);
+    for (let n = 0; n < bursts * burst; n += 7) assert.equal(await copies(subject, frame('between', n)), 1);
+  }
 });
 
 test('a log that another wrote to is offered the frame once more, with the expectation of its own subject', async () => {

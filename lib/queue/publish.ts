@@ -12,10 +12,9 @@ export class NoAnswer extends Error {
 }
 
 /** What must be the last sequence, of the subject or of the whole stream, for the message to be taken. */
-export type PublishExpectation = { readonly stream: string } & (
-  | { readonly lastSubjectSequence: number }
-  | { readonly lastSequence: number }
-);
+export type ExpectedSequence = { readonly lastSubjectSequence: number } | { readonly lastSequence: number };
+
+export type PublishExpectation = { readonly stream: string } & ExpectedSequence;
 
 interface Waiting {
   readonly deadline: number;

@@ -1,6 +1,9 @@
-/** A log with three replicas whose leader is killed while two writers append, one of them most of the time alone. */
+/**
+ * A log with three replicas whose servers are killed or stand still while two writers append, one of them most of the
+ * time alone.
+ */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -34,7 +37,28 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-test('what writers are told of their frames is so, though the leader of the log was killed under them', async (t) => {
+/** What happens to the servers while frames are written. */
+const TROUBLES: [string, (leader: NatsServer, followers: readonly NatsServer[]) => Promise<void>][] = [
+  [
+    'the leader of the log is killed',
+    async (leader) => {
+      await leader.kill();
+      await delay(100);
+      await leader.restart();
+    },
+  ],
+  [
+    // The leader has proposed what is not decided for longer than its writer waits, and is decided in the end.
+    'those that follow the leader stand still',
+    async (_leader, followers) => {
+      for (const { process: server } of followers) process.kill(server.pid(), 'SIGSTOP');
+      await delay(2500);
+      for (const { process: server } of followers) process.kill(server.pid(), 'SIGCONT');
+    },
+  ],
+];
+
+async function toldAndStored(t: TestContext, trouble: (typeof TROUBLES)[number][1]): Promise<void> {
   const servers = await startCluster();
   t.after(() => Promise.all([...servers.values()].map((server) => server[Symbol.asyncDispose]())));
   const connection = await connect({
@@ -70,20 +94,21 @@ test('what writers are told of their frames is so, though the leader of the log 
       await delay(pause);
     }
   };
-  let killed = false;
+  let over = false;
   const later = Date.now() + 500;
-  const before = () => !killed || told.size < 300;
-  const kill = async (): Promise<void> => {
+  const before = () => !over || told.size < 300;
+  const disturb = async (): Promise<void> => {
     while (Date.now() < later || told.size < 100) await delay(10);
     const { cluster } = await manager.streams.info(STREAM);
     const leader = servers.get(cluster?.leader ?? '');
     assert.ok(leader !== undefined);
-    await leader.kill();
-    await delay(100);
-    await leader.restart();
-    killed = true;
+    await trouble(
+      leader,
+      [...servers.values()].filter((server) => server !== leader),
+    );
+    over = true;
   };
-  await Promise.all([write(1, before, 0), write(2, before, 70), kill()]);
+  await Promise.all([write(1, before, 0), write(2, before, 70), disturb()]);
 
   const stored = new Map<string, number>();
   const { state } = await patiently(() => manager.streams.info(STREAM));
@@ -96,4 +121,7 @@ test('what writers are told of their frames is so, though the leader of the log 
   }
   for (const [text, kind] of told) assert.equal(stored.get(text) ?? 0, kind === 'stored' ? 1 : 0, text);
   assert.ok([...stored.keys()].every((text) => told.has(text)));
-});
+}
+
+for (const [what, trouble] of TROUBLES)
+  test(`what writers are told of their frames is so, though ${what}`, (t) => toldAndStored(t, trouble));

@@ -2,19 +2,22 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import fc from 'fast-check';
-import { decodeFrame } from '../../lib/queue/frame.ts';
+import { decodeFrame, encodeFrame } from '../../lib/queue/frame.ts';
 import { FramePublisher } from '../../lib/queue/frame-publisher.ts';
 import { ensureStreams, incomingStream } from '../../lib/queue/streams.ts';
-import { WrittenFrames } from '../../lib/queue/written-frames.ts';
+import { type WrittenFrame, WrittenFrames } from '../../lib/queue/written-frames.ts';
 import type { Nats } from '../../lib/server/stores.ts';
 import { createLog } from '../../lib/util/log.ts';
 import { natsServer, startNats } from '../../test/support/nats.ts';
-import { LogFeed } from './log-feed.ts';
+import { LogFeed, type LogFeedOptions } from './log-feed.ts';
 
 const STREAM = incomingStream(0);
+/** Milliseconds, long enough for sixteen frames on a slow disk to follow each other. */
+const QUIET = 400;
 const quiet = createLog({ program: 'postfix/qmgr', format: 'postfix', write: () => undefined });
 
 interface Logged {
@@ -52,7 +55,8 @@ async function testLog(t: TestContext, url: string) {
     signal,
     here: () => append(here),
     elsewhere: () => append(elsewhere),
-    open: (from = 1, told = written) => LogFeed.open({ nats, stream: STREAM, from, written: told, signal }),
+    open: (from = 1, more: Partial<LogFeedOptions> = {}) =>
+      LogFeed.open({ nats, stream: STREAM, from, written, signal, quiet: QUIET, ...more }),
     consumers: async () => (await nats.manager.streams.info(STREAM)).state.consumer_count,
   };
 }
@@ -60,9 +64,10 @@ async function testLog(t: TestContext, url: string) {
 type TestLog = Awaited<ReturnType<typeof testLog>>;
 
 /** The next messages of a feed. */
-async function read(feed: LogFeed, count: number): Promise<Logged[]> {
+async function read(feed: LogFeed, count: number, pause = () => 0): Promise<Logged[]> {
   const found: Logged[] = [];
   while (found.length < count) {
+    if (pause() > 0) await delay(pause());
     const frames = await feed.take();
     if (frames === undefined) break;
     for (const { sequence, bytes } of frames) {
@@ -119,11 +124,22 @@ test('a frame from elsewhere between those that come by hand is read in its plac
   assert.deepEqual(await read(feed, appended.length), appended);
 });
 
+/** The sequences of the next frames of a feed. */
+async function sequencesOf(feed: LogFeed, count: number): Promise<number[]> {
+  const found: number[] = [];
+  while (found.length < count) {
+    const frames = await feed.take();
+    assert.ok(frames !== undefined, `the feed ended after ${found}`);
+    found.push(...frames.map(({ sequence }) => sequence));
+  }
+  return found;
+}
+
 test('a reader that takes nothing for a while misses nothing, and holds no more than its bound', async (t) => {
   const log = await testLog(t, (await natsServer()).url);
-  await using feed = await log.open();
+  const [readAhead, octets] = [256 * 1024, 40_000];
+  await using feed = await log.open(1, { readAhead });
   await byHand(log, feed);
-  const octets = 400_000;
   const { nats, signal, written } = log;
   const publisher = new FramePublisher({ nats, signal, log: quiet, shard: 0, written });
   const sequences: number[] = [];
@@ -133,16 +149,57 @@ test('a reader that takes nothing for a while misses nothing, and holds no more 
   }
   const first = (await feed.take()) ?? [];
   const ahead = first.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  assert.ok(ahead < 8 * 1024 * 1024 + 2 * octets, `${ahead} octets were read ahead`);
+  assert.ok(ahead < readAhead + 2 * octets, `${ahead} octets were read ahead`);
   const read = first.map(({ sequence }) => sequence);
-  while (read.length < sequences.length) read.push(...((await feed.take()) ?? []).map(({ sequence }) => sequence));
+  read.push(...(await sequencesOf(feed, sequences.length - read.length)));
   assert.deepEqual(read, sequences);
+});
+
+test('frames that come too early, as many as there is room for, do not keep the missing one out', async (t) => {
+  const log = await testLog(t, (await natsServer()).url);
+  const told = new WrittenFrames();
+  await using feed = await log.open(1, { written: told, readAhead: 1000 });
+  const early = (sequence: number, length: number) => told.tell(STREAM, sequence, Buffer.alloc(length));
+  const { sequence } = await log.elsewhere();
+  assert.deepEqual(await sequencesOf(feed, 1), [sequence]);
+  early(3, 2000);
+  early(4, 2000);
+  const rest = await times(4, log.elsewhere);
+  assert.deepEqual(
+    await sequencesOf(feed, 4),
+    rest.map((one) => one.sequence),
+  );
+});
+
+test('what a thread has written is read in another, byte for byte, and no longer in the first', async (t) => {
+  const [there, here] = [new WrittenFrames(), new WrittenFrames()];
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  here.hearFrom(port1);
+  there.tellThrough(port2);
+  const { bytes } = encodeFrame([{ envelope: Buffer.from('e'), content: [Buffer.from('small')] }], 1, 1);
+  const copy = Buffer.from(bytes);
+  const heard = new Promise<WrittenFrame>((resolve) => here.listen(STREAM, resolve));
+  port1.ref();
+  there.tell(STREAM, 7, bytes);
+  assert.deepEqual(await heard, { stream: STREAM, sequence: 7, bytes: copy });
+  assert.equal(bytes.length, 0);
 });
 
 test('a log that was made anew while frames came by hand ends the feed', async (t) => {
   const log = await testLog(t, (await natsServer()).url);
   await using feed = await log.open();
   await byHand(log, feed);
+  await log.nats.manager.streams.delete(STREAM);
+  await ensureStreams(log.nats.manager, { shards: 1, replicas: 1, maxBytes: 0 });
+  await assert.rejects(read(feed, 1), /INCOMING_0 is not the stream that was read before/);
+});
+
+test('a log that was made anew while it was read from the server ends the feed', async (t) => {
+  const log = await testLog(t, (await natsServer()).url);
+  await using feed = await log.open();
+  const appended = await times(3, log.elsewhere);
+  assert.deepEqual(await read(feed, 3), appended);
   await log.nats.manager.streams.delete(STREAM);
   await ensureStreams(log.nats.manager, { shards: 1, replicas: 1, maxBytes: 0 });
   await assert.rejects(read(feed, 1), /INCOMING_0 is not the stream that was read before/);
@@ -169,33 +226,41 @@ test('a server that was killed while frames came by hand: what comes after it is
 
 test('whatever is told, in whatever order, with whatever gaps, is read once and in order', async (t) => {
   const { url } = await natsServer();
-  const told = fc.record({
+  const round = fc.record({
     count: fc.integer({ min: 1, max: 60 }),
     late: fc.nat({ max: 3 }),
     lost: fc.nat({ max: 20 }),
+    /** Milliseconds for which nothing is taken afterwards. */
+    pause: fc.constantFrom(0, 0, 5, 30),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(told, { minLength: 1, maxLength: 8 }), async (rounds) => {
-      const log = await testLog(t, url);
-      // What is written goes by way of the test, which loses some of it and delays some.
-      const heard = new WrittenFrames();
-      let plan = rounds[0]!;
-      let seen = 0;
-      const waiting: (() => void)[] = [];
-      log.written.listen(STREAM, ({ sequence, bytes }) => {
-        if (plan.lost > 0 && ++seen % plan.lost === 0) return;
-        const tell = () => heard.tell(STREAM, sequence, bytes as Buffer<ArrayBuffer>);
-        if (plan.late === 0) tell();
-        else if (waiting.push(tell) > plan.late) for (const late of waiting.splice(0).reverse()) late();
-      });
-      await using feed = await log.open(1, heard);
-      const appended: Logged[] = [];
-      for (plan of rounds) {
-        appended.push(...(await times(plan.count, log.here)));
-        if (plan.lost % 2 === 1) appended.push(await log.elsewhere());
-      }
-      assert.deepEqual(await read(feed, appended.length), appended);
-    }),
-    { numRuns: 15 },
+    fc.asyncProperty(
+      fc.array(round, { minLength: 1, maxLength: 8 }),
+      fc.constantFrom(500, 5000, 1_000_000),
+      async (rounds, readAhead) => {
+        const log = await testLog(t, url);
+        // What is written goes by way of the test, which loses some of it and delays some.
+        const written = new WrittenFrames();
+        let plan = rounds[0]!;
+        let seen = 0;
+        const waiting: (() => void)[] = [];
+        log.written.listen(STREAM, ({ sequence, bytes }) => {
+          if (plan.lost > 0 && ++seen % plan.lost === 0) return;
+          const tell = () => written.tell(STREAM, sequence, bytes as Buffer<ArrayBuffer>);
+          if (plan.late === 0) tell();
+          else if (waiting.push(tell) > plan.late) for (const late of waiting.splice(0).reverse()) late();
+        });
+        await using feed = await log.open(1, { written, readAhead, quiet: 20 });
+        const total = rounds.reduce((sum, { count, lost }) => sum + count + (lost % 2), 0);
+        const appended: Logged[] = [];
+        const reading = read(feed, total, () => plan.pause);
+        for (plan of rounds) {
+          appended.push(...(await times(plan.count, log.here)));
+          if (plan.lost % 2 === 1) appended.push(await log.elsewhere());
+        }
+        assert.deepEqual(await reading, appended);
+      },
+    ),
+    { numRuns: 25 },
   );
 });

@@ -3,8 +3,6 @@
  * of theirs in another order than the log has; what is missing for longer, or a pause, begins another run.
  */
 
-/** Milliseconds after which what comes is another run. */
-const PAUSE = 25;
 /** Frames that may be ahead of one that is missing. */
 const AHEAD = 64;
 
@@ -13,13 +11,19 @@ export class UnbrokenRun {
   last = 0;
   length = 0;
   readonly #ahead = new Set<number>();
+  readonly #pause: number;
   #at = Number.NEGATIVE_INFINITY;
+
+  /** `pause`: milliseconds after which what comes is another run. */
+  constructor(pause: number) {
+    this.#pause = pause;
+  }
 
   /** A frame has come; `now` in milliseconds. */
   add(sequence: number, now: number): void {
     const pause = now - this.#at;
     this.#at = now;
-    if (pause > PAUSE || this.#ahead.size >= AHEAD) {
+    if (pause > this.#pause || this.#ahead.size >= AHEAD) {
       this.#ahead.clear();
       this.last = sequence;
       this.length = 1;
