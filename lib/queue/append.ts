@@ -14,6 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { isFence } from './frame.ts';
 import { type ExpectedSequence, publish } from './publish.ts';
 
 export type AppendOutcome =
@@ -33,9 +34,8 @@ export interface AppenderOptions {
   readonly subject: string;
   /** Milliseconds until an answer counts as lost. */
   readonly answerTimeout: number;
-  /** A message that takes the place of one of unknown fate, and is told apart by `isFence`. */
+  /** A frame that takes the place of one of unknown fate (`encodeFence`), another one each time. */
   readonly makeFence: () => Buffer;
-  readonly isFence: (bytes: Buffer) => boolean;
   readonly signal: AbortSignal;
 }
 
@@ -148,7 +148,7 @@ export class Appender {
     if (last.sequence === expected) throw new Error('something on the subject is under way');
     this.#last = last.sequence;
     if (last.data.equals(bytes)) return { kind: 'stored', sequence: last.sequence };
-    if (this.#options.isFence(last.data)) {
+    if (isFence(last.data)) {
       return { kind: 'refused', noSpace: false, reason: 'the log did not answer; the message was fenced off' };
     }
     return { kind: 'refused', noSpace: false, reason: 'another writer uses the same subject' };

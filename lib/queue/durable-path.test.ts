@@ -51,10 +51,6 @@ function appender(on: Nats, signal: AbortSignal, answerTimeout = 5000): { append
       subject,
       answerTimeout,
       makeFence: () => encodeFence(writers, fences++).bytes,
-      isFence: (bytes) => {
-        const decoded = decodeFrame(bytes);
-        return decoded.kind === 'frame' && decoded.frame.fence;
-      },
       signal,
     }),
   };

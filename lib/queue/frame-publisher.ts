@@ -13,14 +13,7 @@ import type { Nats } from '../server/stores.ts';
 import type { Log } from '../util/log.ts';
 import { Pace } from '../util/pace.ts';
 import { Appender } from './append.ts';
-import {
-  decodeFrame,
-  encodeFence,
-  encodeFrame,
-  entryLength,
-  FRAME_HEADER_LENGTH,
-  type NewFrameEntry,
-} from './frame.ts';
+import { encodeFence, encodeFrame, entryLength, FRAME_HEADER_LENGTH, type NewFrameEntry } from './frame.ts';
 import { incomingStream, incomingSubject } from './streams.ts';
 import type { WrittenFrames } from './written-frames.ts';
 
@@ -95,10 +88,6 @@ export class FramePublisher {
       subject: subject(shard, randomBytes(16).toString('hex')),
       answerTimeout,
       makeFence: () => encodeFence(this.#writer, this.#nextCounter()).bytes,
-      isFence: (bytes) => {
-        const decoded = decodeFrame(bytes);
-        return decoded.kind === 'frame' && decoded.frame.fence;
-      },
       signal,
     });
   }

@@ -96,6 +96,12 @@ export function encodeFence(writer: number, counter: number): { bytes: Buffer; i
   return { bytes, id: seal(bytes, FENCE, writer, counter) };
 }
 
+/** What was written in the place of a frame of unknown fate. */
+export function isFence(bytes: Buffer): boolean {
+  const decoded = decodeFrame(bytes);
+  return decoded.kind === 'frame' && decoded.frame.fence;
+}
+
 const damaged = (reason: string): DecodedFrame => ({ kind: 'damaged', reason });
 
 /** The entries are views of `bytes`; nothing is copied. */

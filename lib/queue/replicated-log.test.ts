@@ -81,10 +81,6 @@ async function toldAndStored(t: TestContext, trouble: (typeof TROUBLES)[number][
       subject: incomingSubject(0, `writer${writer}`),
       answerTimeout: 500,
       makeFence: () => encodeFence(writer, fences++).bytes,
-      isFence: (bytes) => {
-        const decoded = decodeFrame(bytes);
-        return decoded.kind === 'frame' && decoded.frame.fence;
-      },
       signal: stop.signal,
     });
     for (let n = 0; wanted(); n++) {

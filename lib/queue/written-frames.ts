@@ -15,9 +15,7 @@ export interface WrittenFrame {
 }
 
 /** A Buffer arrives at another thread as the array that it is. */
-interface PortFrame {
-  readonly stream: string;
-  readonly sequence: number;
+interface PortFrame extends Omit<WrittenFrame, 'bytes'> {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

@@ -21,9 +21,9 @@ export class UnbrokenRun {
 
   /** A frame has come; `now` in milliseconds. */
   add(sequence: number, now: number): void {
-    const pause = now - this.#at;
+    const silence = now - this.#at;
     this.#at = now;
-    if (pause > this.#pause || this.#ahead.size >= AHEAD) {
+    if (silence > this.#pause || this.#ahead.size >= AHEAD) {
       this.#ahead.clear();
       this.last = sequence;
       this.length = 1;

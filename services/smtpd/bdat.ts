@@ -2,7 +2,6 @@
  * BDAT (RFC 3030, BDAT_README): content in chunks of announced size. Line ends are made LF as for DATA; dots stay. What a
  * refused chunk holds is read and forgotten, because the client sends it before it sees the reply.
  */
-import { introduction } from '../../lib/mail/first-line.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
@@ -18,8 +17,6 @@ import type { Receiver, Session } from './session.ts';
 export interface Chunking {
   readonly content: Content | undefined;
   readonly scanner: DataScanner;
-  /** Octets of the content that are not the client's. */
-  readonly before: number;
   /** A chunk was refused: the others are read and forgotten. */
   readonly failed: boolean;
 }
@@ -58,7 +55,6 @@ export function bdat(session: Session, words: readonly CommandWord[], line: stri
     const content = openContent(session);
     session.chunking = {
       content,
-      before: content.size,
       scanner: new DataScanner({ standardEnd: session.standardNewlines, dots: false }),
       failed: false,
     };
@@ -75,7 +71,6 @@ function isSize(text: string): boolean {
 /** Chunks up to the last one are read and forgotten. */
 const FAILED: Chunking = {
   content: undefined,
-  before: 0,
   scanner: new DataScanner({ standardEnd: false, dots: false }),
   failed: true,
 };
@@ -120,7 +115,6 @@ class ChunkReceiver implements Receiver {
   readonly #session: Session;
   readonly #content: Content;
   readonly #scanner: DataScanner;
-  readonly #before: number;
   readonly #size: number;
   readonly #last: boolean;
   #left: number;
@@ -129,7 +123,6 @@ class ChunkReceiver implements Receiver {
     this.#session = session;
     this.#content = content;
     this.#scanner = chunking.scanner;
-    this.#before = chunking.before;
     this.#size = size;
     this.#last = last;
     this.#left = size;
@@ -139,9 +132,7 @@ class ChunkReceiver implements Receiver {
     const content = this.#content;
     const scanner = this.#scanner;
     const length = Math.min(this.#left, input.length);
-    // Without headers of ours in front, cleanup(8) sees to the first line.
-    if (this.#before > 0 && content.size === this.#before)
-      content.write(introduction(input.bytes.subarray(input.at, input.at + length)));
+    content.introduce(input.bytes, input.at, input.at + length);
     scanner.scan(input.bytes, input.at, input.at + length, content);
     input.skipTo(input.at + length);
     this.#left -= length;
@@ -161,7 +152,7 @@ class ChunkReceiver implements Receiver {
     if (!this.#last) return this.#next();
     scanner.finish(content);
     session.chunking = undefined;
-    const octets = content.size - this.#before + scanner.lines;
+    const octets = content.size - content.prepended + scanner.lines;
     return finishMessage(session, 'BDAT', content, scanner.sawBareNewline, `${octets} bytes `);
   }
 

@@ -4,6 +4,7 @@
  * whatever size.
  */
 import type { SubmitReply } from '../../lib/clients/protocols.ts';
+import { introduction } from '../../lib/mail/first-line.ts';
 import type { ContentSink } from '../../lib/smtp/data-scanner.ts';
 import { ContentStream } from './content-stream.ts';
 
@@ -49,6 +50,8 @@ export class Content implements ContentSink {
 
   /** Bytes received, with those that were dropped. */
   size = 0;
+  /** Bytes of them that the client did not send. */
+  prepended = 0;
   tooLarge = false;
 
   /** `submitLarge` starts a submission of content beyond the inline limit; `onDrain` says that there is room again. */
@@ -65,6 +68,17 @@ export class Content implements ContentSink {
   /** True where the reader of the content is behind: the socket must wait. */
   get full(): boolean {
     return this.#stream?.full ?? false;
+  }
+
+  /** Headers of ours, before anything else. */
+  prepend(headers: Buffer): void {
+    this.write(headers);
+    this.prepended = this.size;
+  }
+
+  /** Sets what the client begins with apart from headers of ours; where there are none, cleanup(8) sees to it. */
+  introduce(bytes: Buffer, from: number, to: number): void {
+    if (this.prepended > 0 && this.size === this.prepended) this.write(introduction(bytes.subarray(from, to)));
   }
 
   /** The piece is copied. */

@@ -1,6 +1,5 @@
 /** DATA (RFC 5321 section 4.1.1.4): content up to a line with nothing but a dot. */
 import { type SubmitReply, SubmitStatus } from '../../lib/clients/protocols.ts';
-import { introduction } from '../../lib/mail/first-line.ts';
 import type { CommandWord } from '../../lib/smtp/command-line.ts';
 import { DataScanner } from '../../lib/smtp/data-scanner.ts';
 import type { LineBuffer } from '../../lib/smtp/line-buffer.ts';
@@ -41,7 +40,7 @@ export function openContent(session: Session): Content {
   );
   session.contentFull = () => content.full;
   const headers = prependedHeaders(subject);
-  if (headers !== undefined) content.write(headers);
+  if (headers !== undefined) content.prepend(headers);
   return content;
 }
 
@@ -54,22 +53,17 @@ class DataReceiver implements Receiver {
   readonly #session: Session;
   readonly #content: Content;
   readonly #scanner: DataScanner;
-  /** Octets of prepended headers. */
-  readonly #before: number;
 
   constructor(session: Session) {
     this.#session = session;
     this.#content = openContent(session);
-    this.#before = this.#content.size;
     this.#scanner = new DataScanner({ standardEnd: session.standardNewlines });
   }
 
   receive(input: LineBuffer): MaybePromise<string> | undefined {
     const scanner = this.#scanner;
     const content = this.#content;
-    // Without headers of ours in front, cleanup(8) sees to the first line.
-    if (this.#before > 0 && content.size === this.#before)
-      content.write(introduction(input.bytes.subarray(input.at, input.bytes.length)));
+    content.introduce(input.bytes, input.at, input.bytes.length);
     scanner.scan(input.bytes, input.at, input.bytes.length, content);
     input.skipTo(scanner.next);
     if (!scanner.ended) {
