@@ -3,19 +3,17 @@
  * loopback, with a password. Postgres refuses to run as root: there it gets a user namespace in which root is nobody, so
  * that its files stay ours wherever the checkout lies.
  */
-import { execFile } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { EX, FatalError } from '../../lib/util/errors.ts';
 import type { Log } from '../../lib/util/log.ts';
 import { Child, TRIES_AT_START } from './child.ts';
 import type { Instance } from './instance.ts';
 import { endLeftover } from './leftover.ts';
+import { type InitdbCommand, makeDatabase } from './make-database.ts';
 
-const run = promisify(execFile);
 const USER = 'postfleet';
 const NOBODY = '65534';
 
@@ -40,28 +38,20 @@ function unprivileged(command: string, args: readonly string[]): [string, string
 
 async function initialise(bin: string, instance: Instance, signal: AbortSignal): Promise<void> {
   instance.secret('postgres-password');
-  const data = instance.path('postgres');
-  const [command, args] = unprivileged(join(bin, 'initdb'), [
-    '-D',
-    data,
-    '-U',
-    USER,
-    '--auth=scram-sha-256',
-    `--pwfile=${instance.secretPath('postgres-password')}`,
-    '--encoding=UTF8',
-    '--locale=C',
-  ]);
-  try {
-    await run(command, args, { signal });
-  } catch (error) {
-    rmSync(data, { recursive: true, force: true });
-    signal.throwIfAborted();
-    const { stderr = '' } = error as { stderr?: string };
-    throw new FatalError(`initdb: ${stderr.trim().split('\n').at(-1) ?? String(error)}`, {
-      cause: error,
-      exitCode: EX.CANTCREAT,
-    });
-  }
+  const initdb = (folder: string): InitdbCommand => {
+    const [command, args] = unprivileged(join(bin, 'initdb'), [
+      '-D',
+      folder,
+      '-U',
+      USER,
+      '--auth=scram-sha-256',
+      `--pwfile=${instance.secretPath('postgres-password')}`,
+      '--encoding=UTF8',
+      '--locale=C',
+    ]);
+    return { command, arguments: args };
+  };
+  await makeDatabase(instance.path('postgres'), initdb, signal);
 }
 
 /** Resolves to the address of the database when it is there. */

@@ -140,14 +140,21 @@ test('a start that is told to stop ends at once what it has begun, whatever that
     ['run/qmgr.unix.service.pid', ['--processes']],
   ];
   for (const [mark, processes] of marks) {
-    const child = spawn(process.execPath, [PROGRAM, ...command, ...processes], { env: environment, stdio: 'ignore' });
-    const exited = once(child, 'exit');
+    const child = spawn(process.execPath, [PROGRAM, ...command, ...processes], {
+      env: environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const exited = once(child, 'close');
     const startedAt = Date.now();
     const path = join(state, mark);
     await until(mark, () => (existsSync(path) && statSync(path).mtimeMs >= startedAt) || child.exitCode !== null);
     const began = performance.now();
     child.kill('SIGINT');
-    assert.deepEqual(await exited, [0, null], mark);
+    assert.deepEqual(await exited, [0, null], `${mark}: ${said}`);
     const seconds = (performance.now() - began) / 1000;
     assert.ok(seconds < 15, `${mark}: it took ${seconds} s`);
     for (let offset = 0; offset < 5; offset++) {
