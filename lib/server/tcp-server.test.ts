@@ -2,15 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { testContext } from '../../test/support/context.ts';
+import { until } from '../../test/support/until.ts';
 import type { Connection } from './connection.ts';
 import { tcpServer } from './tcp-server.ts';
 import { WAITING_LIMIT } from './waiting-clients.ts';
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !condition(); await delay(5)) assert.ok(Date.now() < end, what);
-}
 
 /** A server that greets each client and serves it until it leaves, one at a time. */
 async function oneAtATime(warnings: readonly string[] = []) {

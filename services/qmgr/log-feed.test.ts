@@ -13,6 +13,7 @@ import { type WrittenFrame, WrittenFrames } from '../../lib/queue/written-frames
 import type { Nats } from '../../lib/server/stores.ts';
 import { createLog } from '../../lib/util/log.ts';
 import { natsServer, startNats } from '../../test/support/nats.ts';
+import { until } from '../../test/support/until.ts';
 import { LogFeed, type LogFeedOptions } from './log-feed.ts';
 
 const STREAM = incomingStream(0);
@@ -85,14 +86,9 @@ async function times(count: number, append: () => Promise<Logged>): Promise<Logg
   return appended;
 }
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await holds()); await delay(10))
-    if (Date.now() > end) throw new Error('it does not come to that within ten seconds');
-}
-
 /** Lets frames come by hand until the server is no longer asked; resolves to what was written and read meanwhile. */
 async function byHand({ here, consumers }: TestLog, feed: LogFeed): Promise<void> {
-  await until(async () => {
+  await until('no consumer', async () => {
     const appended = await times(40, here);
     assert.deepEqual(await read(feed, 40), appended);
     return (await consumers()) === 0;
@@ -113,7 +109,7 @@ test('while all is written in the same process, the server is not asked; after t
   await byHand(log, feed);
   const fromElsewhere = await log.elsewhere();
   assert.deepEqual(await read(feed, 1), [fromElsewhere]);
-  await until(async () => (await log.consumers()) === 1);
+  await until('a consumer', async () => (await log.consumers()) === 1);
 });
 
 test('a frame from elsewhere between those that come by hand is read in its place', async (t) => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { type DeliveryReply, type DeliveryRequest, DeliveryStatus } from '../../lib/clients/protocols.ts';
 import { Configuration } from '../../lib/config/settings.ts';
 import { createLog } from '../../lib/util/log.ts';
+import { until } from '../../test/support/until.ts';
 import type { Entry } from './message.ts';
 import { testAdmission, testMessage, testResolve } from './messages-for-tests.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
@@ -118,10 +119,6 @@ function harness(mainCf = '', overrides: Partial<SchedulerOptions> = {}): Harnes
 }
 
 const list = (count: number, nexthop = 'example.com') => Array.from({ length: count }, (_, n) => `u${n}@${nexthop}`);
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 5000; !condition(); await delay(5)) assert.ok(Date.now() < end, what);
-}
 
 test('every recipient of every message ends once, and each message is released once, after its last', async () => {
   using h = harness('default_destination_recipient_limit = 3');
@@ -264,7 +261,7 @@ test('a dead destination is tried again after its time', async () => {
   await turn();
   await delay(60);
   h.admit(2, ['a@b']);
-  await until(() => h.calls.length === 1, 'the attempt');
+  await until('the attempt', () => h.calls.length === 1);
   await h.deliverAll();
 });
 
@@ -278,7 +275,7 @@ test('an agent that is lost, or not there, says nothing of the destination; its 
   await turn();
   h.calls[0]!.fail(new Error('connection reset'));
   h.admit(4, ['a@b']);
-  await until(() => h.calls.length === 1, 'the next attempt');
+  await until('the next attempt', () => h.calls.length === 1);
   assert.deepEqual(
     h.outcomes.map(({ recipient, reply: one }) => [recipient, one.status, one.notification?.reason]).sort(),
     [
@@ -309,7 +306,7 @@ test('content that cannot be read, and an outcome that cannot be written, hold u
     message.envelope.contentSize = 1;
     h.scheduler.admit([testAdmission(message)]);
   }
-  await until(() => h.released.length === 3, 'the end of all three');
+  await until('the end of all three', () => h.released.length === 3);
   assert.equal(written, 3);
   assert.equal(h.scheduler.active, 0);
   await h.scheduler.drain();
@@ -333,7 +330,7 @@ test('a message that is deleted, or whose shard is lost, is attempted no more, a
     if (how === 'deleted') h.scheduler.forget(new Set(['M1']));
     else epoch = 2;
     h.calls[0]!.answer(reply(h.calls[0]!.request, DeliveryStatus.SENT));
-    await until(() => h.released.length === 1, 'the release');
+    await until('the release', () => h.released.length === 1);
     assert.equal(h.outcomes.length, 2, 'only what was under way has an outcome');
     assert.equal(h.scheduler.active, 0);
   }
@@ -350,7 +347,7 @@ test('recipients that cannot be resolved at present are tried again', async () =
   h.admit(1, list(12));
   await h.deliverAll();
   assert.equal(h.outcomes.length, 10);
-  await until(() => h.calls.length > 0, 'the second attempt to resolve');
+  await until('the second attempt to resolve', () => h.calls.length > 0);
   await h.deliverAll();
   assert.equal(h.outcomes.length, 12);
   assert.deepEqual(h.released, ['M1']);
@@ -364,7 +361,7 @@ test('nothing begins while outcomes cannot be written', async () => {
   await delay(20);
   assert.equal(h.calls.length, 0);
   writable = true;
-  await until(() => h.calls.length === 1, 'the attempt');
+  await until('the attempt', () => h.calls.length === 1);
   await h.deliverAll();
 });
 

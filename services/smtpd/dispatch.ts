@@ -23,13 +23,13 @@ export function runCommandLine(session: Session, sent: string): MaybePromise<str
   if (verb === '') return malformed(session, '500 5.5.2 Error: bad syntax');
   // These override the commands of the protocol, and are counted as none.
   if (settings.noopCommands.has(verb)) {
-    countJunk(session);
+    session.errors.junkCommand();
     return '250 2.0.0 Ok';
   }
   const command = commands.get(verb);
   if (command === undefined) return runUnknown(session, words[0]!.text, sent);
   if (session.accessDenied && command.name !== 'QUIT') return finished(session, command, accessDenied(session));
-  if (command.limited) countJunk(session);
+  if (command.limited) session.errors.junkCommand();
   session.where = command.name;
   if ((command.last || !session.pipelining) && isAhead(session, command.name)) {
     session.ending = true;
@@ -50,10 +50,6 @@ function beforeNul(line: string): string {
 function malformed(session: Session, reply: string): string {
   session.where = 'UNKNOWN';
   return finished(session, UNKNOWN_COMMAND, reply);
-}
-
-function countJunk(session: Session): void {
-  if (session.junkCount++ > session.settings.junkCommandLimit) session.errorCount += 1;
 }
 
 function accessDenied(session: Session): string {

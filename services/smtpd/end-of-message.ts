@@ -94,8 +94,7 @@ function finished(session: Session, transaction: Transaction, reply: string, end
   context.metrics.replied(performance.now() - ended);
   if (good) {
     // Limits are there for clients that do nothing but make errors.
-    session.errorCount = 0;
-    session.junkCount = 0;
+    session.errors.reset();
   }
   transaction.span?.end(good ? undefined : reply);
   transaction.span = undefined;

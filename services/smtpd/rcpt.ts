@@ -42,7 +42,7 @@ function pathOf({ settings }: Session, { smtputf8 }: Transaction, text: string):
 /** A client that goes on after the limit, and beyond the overshoot, makes errors. */
 function tooMany(session: Session, transaction: Transaction): string {
   transaction.overshoot += 1;
-  if (transaction.overshoot <= session.settings.recipientOvershootLimit) session.errorCount -= 1;
+  if (transaction.overshoot <= session.settings.recipientOvershootLimit) session.errors.forgive();
   return '452 4.5.3 Error: too many recipients';
 }
 

@@ -16,6 +16,7 @@ import { encodeBytes, printable } from '../../lib/util/byte-text.ts';
 import { deadlines, type Limited } from '../../lib/util/deadlines.ts';
 import { type Heard, NEVER } from './active-clients.ts';
 import type { Chunking } from './bdat.ts';
+import { ClientErrors } from './client-errors.ts';
 import { CommandCounts } from './command-counts.ts';
 import { commands, UNKNOWN_COMMAND } from './commands.ts';
 import type { SmtpdContext } from './context.ts';
@@ -59,8 +60,7 @@ export class Session implements Limited, ConnectionEvents, Heard {
   pipelining = false;
   /** The refusal that the client got at the start; every command but QUIT is answered with 503. */
   accessDenied = false;
-  errorCount = 0;
-  junkCount = 0;
+  readonly errors: ClientErrors;
   readonly counts = new CommandCounts();
   /** EHLO keywords that this client is not offered. */
   discard: ReadonlySet<string>;
@@ -105,6 +105,7 @@ export class Session implements Limited, ConnectionEvents, Heard {
     this.#done = done;
     this.#input = new LineBuffer(settings.lineLengthLimit);
     this.discard = context.discard;
+    this.errors = new ClientErrors(settings);
     this.subject = new Subject(NOBODY);
   }
 
@@ -391,25 +392,18 @@ export class Session implements Limited, ConnectionEvents, Heard {
   /** Queues a reply; slows down a client that makes many errors. */
   #reply(text: string): void {
     if (text === '') return;
-    const errorsBefore = this.errorCount;
     this.#output += text.endsWith('\n') ? text : `${text}\r\n`;
     if (hangsUp(text)) this.ending = true;
-    if (text.charCodeAt(0) >= FOUR) {
-      this.errorCount += 1;
-      this.context.metrics.rejected(this.where);
-    }
-    if (this.errorCount > 0) this.#slowDown(errorsBefore);
-  }
-
-  /** A client with many errors, or as many junk commands, waits for every reply, and is then sent away. */
-  #slowDown(errorsBefore: number): void {
-    const { softErrorLimit, hardErrorLimit, errorSleepTime, myhostname } = this.settings;
-    if (this.errorCount >= hardErrorLimit && !this.ending) {
+    const refused = text.charCodeAt(0) >= FOUR;
+    if (refused) this.context.metrics.rejected(this.where);
+    const how = this.errors.replied(refused);
+    if (how === 'at once' || this.ending) return;
+    if (how === 'slowly') this.#delay(this.settings.errorSleepTime);
+    else {
       this.ending = true;
-      this.#output += `421 4.7.0 ${myhostname} Error: too many errors\r\n`;
+      this.#output += `421 4.7.0 ${this.settings.myhostname} Error: too many errors\r\n`;
       this.context.log.info(`too many errors after ${this.where} from ${this.client}`);
     }
-    if (errorsBefore >= softErrorLimit && errorSleepTime > 0 && !this.ending) this.#delay(errorSleepTime);
   }
 
   /** Holds the replies that are queued back for a while. */

@@ -7,8 +7,9 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { until } from '../support/until.ts';
 import type { MailSystem, SystemOptions } from './system.ts';
-import { assertFree, waitFor, waitForSmtp } from './wait.ts';
+import { assertFree, waitForSmtp } from './wait.ts';
 
 const run = promisify(execFile);
 const PROCESSES = 400;
@@ -106,7 +107,7 @@ export const postfix: MailSystem = {
     await run('chmod', ['a+x', directory, configuration]);
     await run('postfix', ['-c', configuration, 'start']);
     const pidFile = join(directory, 'spool/pid/master.pid');
-    await waitFor('postfix master', () => existsSync(pidFile));
+    await until('postfix master', () => existsSync(pidFile));
     const pid = Number(readFileSync(pidFile, 'utf8').trim());
     const kill = (): void => void process.kill(pid, 'SIGTERM');
     process.once('exit', kill);

@@ -6,8 +6,9 @@ import { once } from 'node:events';
 import { cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { until } from '../support/until.ts';
 import type { MailSystem, SystemOptions } from './system.ts';
-import { assertFree, waitFor, waitForSmtp } from './wait.ts';
+import { assertFree, waitForSmtp } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '../..' : '../../..');
 
@@ -75,7 +76,7 @@ function system(name: 'postfleet' | 'postfleet-processes'): MailSystem {
           throw new Error(`postfleet did not start: see ${join(directory, 'mail.log')}`);
         }),
       ]);
-      await waitFor('postfleet ready', async () => {
+      await until('postfleet ready', async () => {
         const response = await fetch(`http://127.0.0.1:${smtpPort + 4}/readyz`).catch(() => undefined);
         return response?.ok === true;
       });

@@ -2,11 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** Rejects after `seconds` with what was waited for. */
-export async function waitFor(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
-  if (!(await holdsWithin(seconds, condition))) throw new Error(`${what}: not within ${seconds} seconds`);
-}
+import { until } from '../support/until.ts';
 
 /** Whether the condition came to hold within `seconds`; looked at every `pause` milliseconds. */
 export async function holdsWithin(
@@ -35,8 +31,8 @@ export async function assertFree(port: number): Promise<void> {
 }
 
 /** Until a server greets on that port. */
-export function waitForSmtp(port: number): Promise<void> {
-  return waitFor(`SMTP on port ${port}`, () => {
+export async function waitForSmtp(port: number): Promise<void> {
+  await until(`SMTP on port ${port}`, () => {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const socket = connect({ host: '127.0.0.1', port });
     socket.setTimeout(2000, () => socket.destroy());

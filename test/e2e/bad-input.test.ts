@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { residents, startInstance, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { residents, startInstance, type TestInstance } from './instance.ts';
 
 /** Megabytes that one process may grow by. */
 const GROWTH = 150;

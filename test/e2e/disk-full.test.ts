@@ -11,7 +11,8 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { freePorts } from '../faults/ports.ts';
-import { converse, type NextHop, ROOT, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { converse, type NextHop, ROOT, startInstance, startNextHop, type TestInstance } from './instance.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const DISK = 320 * MEBIBYTE;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import nodemailer from 'nodemailer';
 import { debianPostfix, withoutPostfix } from '../support/debian-postfix.ts';
-import { type NextHop, run, type Shape, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { type NextHop, run, type Shape, startInstance, startNextHop, type TestInstance } from './instance.ts';
 
 /** Why a test that needs the program is skipped; false where it is there. */
 function has(program: string): string | false {

@@ -17,9 +17,9 @@ import {
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import { freePorts } from '../faults/ports.ts';
+import { until } from '../support/until.ts';
 
 export type Shape = 'one' | 'many';
 export const ROOT = resolve(import.meta.dirname, '../..');
@@ -77,18 +77,6 @@ export function residents(instance: number): Map<number, number> {
         }
       }),
   );
-}
-
-export async function until<T>(
-  what: string,
-  condition: () => T | undefined | false | Promise<T | undefined | false>,
-  seconds = 60,
-): Promise<T> {
-  for (const deadline = Date.now() + seconds * 1000; ; await delay(30)) {
-    const value = await condition();
-    if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds`);
-  }
 }
 
 /** Runs a program to its end. */

@@ -5,15 +5,8 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import {
-  converse,
-  type NextHop,
-  residents,
-  startInstance,
-  startNextHop,
-  type TestInstance,
-  until,
-} from './instance.ts';
+import { until } from '../support/until.ts';
+import { converse, type NextHop, residents, startInstance, startNextHop, type TestInstance } from './instance.ts';
 
 let hop: NextHop;
 let instance: TestInstance;

@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { converse, type NextHop, startInstance, startNextHop, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { converse, type NextHop, startInstance, startNextHop, type TestInstance } from './instance.ts';
 
 let hop: NextHop;
 let instance: TestInstance;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { postgresServer } from '../support/postgres.ts';
 import { serverFolder } from '../support/servers.ts';
-import { converse, type Shape, startInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { converse, type Shape, startInstance } from './instance.ts';
 
 async function recipientReplies(port: number, recipients: readonly string[]): Promise<string[]> {
   const lines = ['EHLO client.example\r\n', 'MAIL FROM:<sender@example.com>\r\n'];

@@ -8,7 +8,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ROOT, run, type Shape, startInstance, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { ROOT, run, type Shape, startInstance, type TestInstance } from './instance.ts';
 
 /** Seconds for a reload to take effect: one, and some for a machine that runs other tests too. */
 const SOON = 30;

@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Shape, startInstance, type TestInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { type Shape, startInstance, type TestInstance } from './instance.ts';
 
 const MAIN_CF = `
 myhostname = mail.example.org

@@ -18,7 +18,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { freePorts } from '../faults/ports.ts';
-import { ROOT, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { ROOT } from './instance.ts';
 
 const PROGRAM = join(ROOT, process.env.POSTFLEET_TEST_PROGRAM ?? 'bin/postfleet.ts');
 

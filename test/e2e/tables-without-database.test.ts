@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startPostgres } from '../support/postgres.ts';
 import { serverFolder } from '../support/servers.ts';
-import { converse, startInstance, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { converse, startInstance } from './instance.ts';
 
 async function reply(port: number, recipient: string): Promise<string> {
   const lines = ['EHLO client.example\r\n', 'MAIL FROM:<sender@example.com>\r\n', `RCPT TO:<${recipient}>\r\n`];

@@ -4,7 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { startInstance, startNextHop, until } from './instance.ts';
+import { until } from '../support/until.ts';
+import { startInstance, startNextHop } from './instance.ts';
 
 interface Seen {
   readonly trace: string;

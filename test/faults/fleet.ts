@@ -9,6 +9,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { until } from '../support/until.ts';
 import { announced } from './announced.ts';
 import { CODE, EXTENSION, type Shape } from './configuration.ts';
 import { freePorts } from './ports.ts';
@@ -18,7 +19,8 @@ import { childrenOf, environmentOf, isAlive, treeOf } from './processes.ts';
 const POSTFLEET = ['--disable-warning=ExperimentalWarning', join(CODE, 'bin', `postfleet.${EXTENSION}`)];
 /** Ports that an instance takes: five of its own, and one for the health of each service. */
 const PORTS = 40;
-const START_LIMIT = 90_000;
+/** Seconds for a start, or an end, of whatever it is. */
+const START_LIMIT = 90;
 
 /**
  * The kinds of processes that are killed, by shape: all that hold work in a run. Of those with several names in master.cf one
@@ -48,12 +50,6 @@ export const KINDS: Readonly<Record<Shape, readonly string[]>> = {
 
 /** What the log of master says when a child has ended by itself, and not because it was killed. */
 const CRASH = /"message":"(process \S+ ended: (?!signal SIGKILL)[^"]*)"/;
-
-async function waitFor(what: string, condition: () => boolean | Promise<boolean>, limit = START_LIMIT): Promise<void> {
-  for (const deadline = Date.now() + limit; !(await condition()); await delay(25)) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${limit / 1000} seconds`);
-  }
-}
 
 async function answers(url: string): Promise<boolean> {
   try {
@@ -153,7 +149,7 @@ export class Fleet implements AsyncDisposable {
       if (!this.#stopping && signal !== 'SIGKILL')
         this.#crashed = `master ended by itself, ${signal ?? `status ${code}`}: see ${join(directory, 'mail.log')}`;
     });
-    await waitFor('postfleet', () => this.#isReady());
+    await until('postfleet', () => this.#isReady(), START_LIMIT);
   }
 
   /** Every process of the instance is up and would do its work. */
@@ -236,7 +232,7 @@ export class Fleet implements AsyncDisposable {
     for (const pid of pids) this.#signal(pid, 'SIGKILL');
     await this.#pool?.end().catch(() => undefined);
     this.#pool = undefined;
-    await waitFor('the end of all processes', () => pids.every((pid) => !isAlive(pid)));
+    await until('the end of all processes', () => pids.every((pid) => !isAlive(pid)), START_LIMIT);
     process.off('exit', this.#killAll);
   }
 
@@ -251,7 +247,7 @@ export class Fleet implements AsyncDisposable {
   /** Resolves when another process has taken the place of the one that was killed. `pause`: of who starts a master again. */
   async back(kind: string, killed: number, pause: number): Promise<void> {
     if (kind === 'master' || kind === 'everything') {
-      await waitFor('the end of master', () => !isAlive(killed));
+      await until('the end of master', () => !isAlive(killed), START_LIMIT);
       await delay(pause);
       await this.#startMaster();
       if (this.#secondQmgr !== undefined && this.#alive(this.#secondQmgr) === undefined) this.startSecondQmgr();
@@ -261,14 +257,18 @@ export class Fleet implements AsyncDisposable {
       this.startSecondQmgr();
       return;
     }
-    await waitFor(`another ${kind}`, async () => {
-      // The master may be killed meanwhile; then its start starts everything.
-      const pid = this.pid(kind);
-      if (pid === undefined || pid === killed) return false;
-      if (kind === 'nats-server') return connects(this.port + 1);
-      if (kind === 'postgres') return this.#databaseAnswers();
-      return this.#serviceReady(pid);
-    });
+    await until(
+      `another ${kind}`,
+      async () => {
+        // The master may be killed meanwhile; then its start starts everything.
+        const pid = this.pid(kind);
+        if (pid === undefined || pid === killed) return false;
+        if (kind === 'nats-server') return connects(this.port + 1);
+        if (kind === 'postgres') return this.#databaseAnswers();
+        return this.#serviceReady(pid);
+      },
+      START_LIMIT,
+    );
   }
 
   async #databaseAnswers(): Promise<boolean> {
@@ -333,7 +333,7 @@ export class Fleet implements AsyncDisposable {
     await this.#pool?.end().catch(() => undefined);
     const roots = [this.#secondQmgr, this.#master].flatMap((child) => this.#alive(child) ?? []);
     for (const pid of roots) this.#signal(pid, 'SIGTERM');
-    await waitFor('the end of postfleet', () => roots.every((pid) => !isAlive(pid)), 60_000).catch(this.#killAll);
+    await until('the end of postfleet', () => roots.every((pid) => !isAlive(pid))).catch(this.#killAll);
     process.off('exit', this.#killAll);
   }
 }

@@ -3,7 +3,6 @@
  * check_helo_access, check_sender_access, check_recipient_access, check_etrn_access, check_sasl_access,
  * check_ccert_access, and a bare `type:table` in any list. See access(5) for the keys and their order.
  */
-import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { LookupResult, Table } from '../../../lib/tables/table.ts';
 import { TableError } from '../../../lib/tables/table.ts';
@@ -11,8 +10,9 @@ import { applyAccessAction } from './access-action.ts';
 import { addressKeys, type Key, mailKeys, nameKeys } from './access-keys.ts';
 import type { Check, ListKind, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
 import { type ReplySubject, replySubjects } from './reply-subject.ts';
+import { resolved } from './resolved.ts';
 import type { Subject } from './subject.ts';
-import { type MaybePromise, refuse, serverError, temporaryFailure, type Verdict } from './verdict.ts';
+import { type MaybePromise, refuse, serverError, type Verdict } from './verdict.ts';
 
 /** What a lookup is about, and how a refusal names it. */
 export interface AccessLookup {
@@ -156,17 +156,14 @@ const clientCertificate = access(
 function resolvedKeys(environment: RestrictionEnvironment, allowRouting = true) {
   const keys = mailKeys(environment);
   return (subject: Subject, address: string): MaybePromise<readonly Key[] | Verdict> => {
-    const judge = ({ flags, recipient: resolved }: ResolveReply): readonly Key[] | Verdict => {
-      if ((flags & ResolveFlag.FAIL) !== 0) return temporaryFailure(environment, subject, address);
-      if (resolved.includes('@')) {
+    return resolved(environment, subject, { address, sender: subject.sender ?? '' }, ({ flags, recipient }) => {
+      if (recipient.includes('@')) {
         const routed = !allowRouting && (flags & ResolveFlag.ROUTED) !== 0;
-        return routed ? keys(resolved).map((key) => ({ ...key, routed })) : keys(resolved);
+        return routed ? keys(recipient).map((key) => ({ ...key, routed })) : keys(recipient);
       }
-      environment.log.warning(`check_mail_access: no @domain in address: ${resolved}`);
+      environment.log.warning(`check_mail_access: no @domain in address: ${recipient}`);
       return NOTHING;
-    };
-    const reply = environment.resolve(address, subject.sender ?? '', subject.rewriteContext);
-    return reply instanceof Promise ? reply.then(judge) : judge(reply);
+    });
   };
 }
 

@@ -6,26 +6,22 @@
 import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { RestrictionEnvironment, RestrictionTable } from './environment.ts';
+import { resolved } from './resolved.ts';
 import { AUTHORIZED, type Subject } from './subject.ts';
-import { type MaybePromise, refuse, temporaryFailure, type Verdict } from './verdict.ts';
+import { type MaybePromise, refuse, type Verdict } from './verdict.ts';
 
 type Judge = (subject: Subject, recipient: string, reply: ResolveReply) => MaybePromise<Verdict>;
 
-/** Resolves the recipient and hands it to `judge`; a recipient that cannot be resolved at present is deferred. */
+/** Hands what the recipient is to `judge`. */
 export function resolvedRecipient(
   environment: RestrictionEnvironment,
   subject: Subject,
   judge: Judge,
 ): MaybePromise<Verdict> {
   const recipient = subject.recipient ?? '';
-  const reply = environment.resolve(recipient, subject.sender ?? '', subject.rewriteContext);
-  const decide = (resolved: ResolveReply): MaybePromise<Verdict> => {
-    if ((resolved.flags & ResolveFlag.FAIL) !== 0) {
-      return temporaryFailure(environment, subject, recipient);
-    }
-    return judge(subject, recipient, resolved);
-  };
-  return reply instanceof Promise ? reply.then(decide) : decide(reply);
+  return resolved(environment, subject, { address: recipient, sender: subject.sender ?? '' }, (reply) =>
+    judge(subject, recipient, reply),
+  );
 }
 
 /** True where mail for the address is taken from anybody. */

@@ -4,12 +4,14 @@
  * reject_unknown_recipient_domain, with their names of old. A question that has no answer for now defers the client, if it
  * would be let in otherwise (unknown_…_tempfail_action). See postconf(5), RFC 7505.
  */
+import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { FILTERED } from '../../../lib/dns/reply-filter.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
 import type { Check, Restriction, RestrictionEnvironment, RestrictionTable } from './environment.ts';
+import { resolved } from './resolved.ts';
 import type { NameStatus, Subject } from './subject.ts';
 import { judgeLiteral } from './syntax.ts';
-import { deferIfPermit, refuse, temporaryFailure, type Verdict } from './verdict.ts';
+import { deferIfPermit, refuse, type Verdict } from './verdict.ts';
 
 /** `found` and `null-mx` are about mail; `problem` is a filter's or the name server's. */
 type MailHost = 'found' | 'null-mx' | 'not-found' | 'filtered' | 'retry';
@@ -111,7 +113,9 @@ function unknownDomain(kind: AddressKind): Restriction {
       return (subject) => {
         const address = subject[kind.of];
         if (address === undefined || address === '') return 'dunno';
-        return judgeAddress(environment, subject, kind, { address, code, action });
+        return resolved(environment, subject, { address, sender: '' }, (reply) =>
+          judgeAddress(environment, subject, kind, { address, reply, code, action }),
+        );
       };
     },
   };
@@ -121,13 +125,9 @@ async function judgeAddress(
   environment: RestrictionEnvironment,
   subject: Subject,
   kind: AddressKind,
-  about: { address: string; code: number; action: string },
+  about: { address: string; reply: ResolveReply; code: number; action: string },
 ): Promise<Verdict> {
-  const { address, code, action } = about;
-  const reply = await environment.resolve(address, '', subject.rewriteContext);
-  if ((reply.flags & ResolveFlag.FAIL) !== 0) {
-    return temporaryFailure(environment, subject, address);
-  }
+  const { address, reply, code, action } = about;
   if ((reply.flags & DELIVERED_HERE) !== 0) return 'dunno';
   const domain = reply.recipient.slice(reply.recipient.lastIndexOf('@') + 1);
   if (domain === '' || domain.startsWith('[') || !reply.recipient.includes('@')) return 'dunno';

@@ -13,6 +13,7 @@ import { openMaps } from '../../../lib/tables/open.ts';
 import { TableError } from '../../../lib/tables/table.ts';
 import { adaptStatus } from './dsn-status.ts';
 import type { Check, RestrictionEnvironment, RestrictionTable } from './environment.ts';
+import { resolved } from './resolved.ts';
 import type { Subject } from './subject.ts';
 import { type MaybePromise, refuse, temporaryFailure, type Verdict } from './verdict.ts';
 
@@ -99,7 +100,6 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
 
   const judge = (subject: Subject, address: string, reply: ResolveReply): MaybePromise<Verdict> => {
     const { flags } = reply;
-    if ((flags & ResolveFlag.FAIL) !== 0) return temporaryFailure(environment, subject, address);
     if ((flags & ResolveFlag.ERROR) !== 0) {
       const status = of === 'sender' ? '5.1.7' : '5.1.3';
       return refuseAddress(environment, subject, of, address, 550, status, 'Bad address syntax');
@@ -156,10 +156,8 @@ export async function unlistedCheck(environment: RestrictionEnvironment, of: 'se
       if (subject.senderListed) return 'dunno';
       subject.senderListed = true;
     }
-    const reply = environment.resolve(address, of === 'sender' ? '' : (subject.sender ?? ''), subject.rewriteContext);
-    return reply instanceof Promise
-      ? reply.then((resolved) => judge(subject, address, resolved))
-      : judge(subject, address, reply);
+    const sender = of === 'sender' ? '' : (subject.sender ?? '');
+    return resolved(environment, subject, { address, sender }, (reply) => judge(subject, address, reply));
   };
 }
 
