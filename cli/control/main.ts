@@ -48,7 +48,12 @@ function command(name: string, action: Action): (argv: readonly string[], io: Co
     try {
       return await action(instance, say);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ESRCH') {
+        say('fatal: the Postfleet mail system has just ended');
+        return NOT_RUNNING;
+      }
+      if (code !== 'EPERM') throw error;
       say(`fatal: process ${instance.pid} belongs to another user`);
       return EX.NOPERM;
     }

@@ -21,7 +21,7 @@ function runningPid(pidFile: string, mark: string): number | undefined {
 export async function endLeftover(pidFile: string, mark: string, signal: NodeJS.Signals): Promise<void> {
   const pid = runningPid(pidFile, mark);
   if (pid !== undefined) {
-    process.kill(pid, signal);
+    send(pid, signal);
     for (const deadline = Date.now() + 15_000; runningPid(pidFile, mark) === pid; await delay(50)) {
       if (Date.now() > deadline)
         throw new FatalError(`process ${pid}, left by an earlier start, does not end: end it by hand`, {
@@ -47,17 +47,25 @@ export async function endServices(runDirectory: string): Promise<void> {
     files.map(async (name) => {
       const pidFile = join(runDirectory, name);
       const pid = runningPid(pidFile, '--service');
-      const timer = setTimeout(() => pid !== undefined && kill(pid), DRAIN_LIMIT);
-      await endLeftover(pidFile, '--service', 'SIGTERM');
-      clearTimeout(timer);
+      const timer = setTimeout(() => pid !== undefined && send(pid, 'SIGKILL'), DRAIN_LIMIT);
+      try {
+        await endLeftover(pidFile, '--service', 'SIGTERM');
+      } finally {
+        clearTimeout(timer);
+      }
     }),
   );
 }
 
-function kill(pid: number): void {
+/** One that has ended meanwhile needs no signal. */
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended after all.
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
+    throw new FatalError(`process ${pid}, left by an earlier start, cannot be ended: end it by hand`, {
+      cause: error,
+      exitCode: EX.NOPERM,
+    });
   }
 }
