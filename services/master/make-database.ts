@@ -27,12 +27,13 @@ export async function makeDatabase(
   initdb: (folder: string) => InitdbCommand,
   signal: AbortSignal,
 ): Promise<void> {
-  // What is left of an earlier one goes; where its initdb still runs, it writes to a folder that nobody reads.
+  const folder = dirname(data);
   const prefix = `${basename(data)}.new-`;
-  for (const name of readdirSync(dirname(data))) if (name.startsWith(prefix)) remove(join(dirname(data), name));
-  const unfinished = join(dirname(data), `${prefix}${process.pid}`);
+  const unfinished = join(folder, `${prefix}${process.pid}`);
   const { command, arguments: args } = initdb(unfinished);
   try {
+    // What is left of an earlier one goes; where its initdb still runs, it writes to a folder that nobody reads.
+    for (const name of readdirSync(folder)) if (name.startsWith(prefix)) remove(join(folder, name));
     await run(command, args, signal);
     signal.throwIfAborted();
     renameSync(unfinished, data);
