@@ -12,6 +12,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { type Dsn, failure } from '../mail/dsn.ts';
 import { enhancedStatusLength } from '../mail/enhanced-status.ts';
+import { killGroup } from '../util/kill-group.ts';
 import { printable } from '../util/log.ts';
 import { failureOf } from './failure-of.ts';
 import type { Rights } from './rights.ts';
@@ -93,15 +94,6 @@ function start(command: Command): ChildProcess | CommandOutcome {
   } catch (error) {
     // An argument with a NUL, for example: the command line can never work.
     return defeated('5.3.0', `cannot run command "${command.name}": ${errorText(error)}`);
-  }
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -8,6 +8,9 @@ import type { Connection } from './connection.ts';
 import { tcpServer } from './tcp-server.ts';
 import { WAITING_LIMIT } from './waiting-clients.ts';
 
+/** Seconds that what a test waits for may take. */
+const LIMIT = 10;
+
 /** A server that greets each client and serves it until it leaves, one at a time. */
 async function oneAtATime(warnings: readonly string[] = []) {
   const context = await testContext({ name: 'smtpd', warnings, overrides: { processLimit: 1 } });
@@ -49,7 +52,7 @@ async function oneAtATime(warnings: readonly string[] = []) {
 test('of the clients above the limit those that have left are not served; the others are, in their order', async () => {
   await using server = await oneAtATime();
   const first = await server.client();
-  await until('the first session', () => server.served.length === 1);
+  await until('the first session', () => server.served.length === 1, LIMIT);
   const [ended, cut, third, fourth] = [
     await server.client(),
     await server.client(),
@@ -66,14 +69,14 @@ test('of the clients above the limit those that have left are not served; the ot
   probe.end();
   await once(probe.resume(), 'close');
   first.end();
-  await until('the others', () => server.served.length >= 3);
+  await until('the others', () => server.served.length >= 3, LIMIT);
   assert.deepEqual(server.served, expected);
 });
 
 test('more clients wait than there is room for: the last are disconnected, with one warning', async () => {
   await using server = await oneAtATime([`${WAITING_LIMIT} clients wait for a session`]);
   await server.client();
-  await until('the first session', () => server.served.length === 1);
+  await until('the first session', () => server.served.length === 1, LIMIT);
   const waiting: Socket[] = [];
   for (let count = 0; count < WAITING_LIMIT; count++) waiting.push(await server.client());
   for (let count = 0; count < 2; count++) {

@@ -12,7 +12,7 @@ import type { Log } from '../../lib/util/log.ts';
 import { Child, TRIES_AT_START } from './child.ts';
 import type { Instance } from './instance.ts';
 import { endLeftover } from './leftover.ts';
-import { type InitdbCommand, makeDatabase } from './make-database.ts';
+import { makeDatabase } from './make-database.ts';
 
 const USER = 'postfleet';
 const NOBODY = '65534';
@@ -38,8 +38,8 @@ function unprivileged(command: string, args: readonly string[]): [string, string
 
 async function initialise(bin: string, instance: Instance, signal: AbortSignal): Promise<void> {
   instance.secret('postgres-password');
-  const initdb = (folder: string): InitdbCommand => {
-    const [command, args] = unprivileged(join(bin, 'initdb'), [
+  const initdb = (folder: string) =>
+    unprivileged(join(bin, 'initdb'), [
       '-D',
       folder,
       '-U',
@@ -49,8 +49,6 @@ async function initialise(bin: string, instance: Instance, signal: AbortSignal):
       '--encoding=UTF8',
       '--locale=C',
     ]);
-    return { command, arguments: args };
-  };
   await makeDatabase(instance.path('postgres'), initdb, signal);
 }
 

@@ -14,7 +14,7 @@ function temporary(t: TestContext): string {
 }
 
 /** A shell script in the place of initdb; its folder is "$0". */
-const shell = (script: string) => (folder: string) => ({ command: 'sh', arguments: ['-c', script, folder] });
+const shell = (script: string) => (folder: string) => ['sh', ['-c', script, folder]] as const;
 const never = new AbortController().signal;
 
 test('a database has its name when it is whole, and what an earlier start left is gone', async (t) => {

@@ -10,11 +10,7 @@ import { once } from 'node:events';
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EX, FatalError } from '../../lib/util/errors.ts';
-
-export interface InitdbCommand {
-  readonly command: string;
-  readonly arguments: readonly string[];
-}
+import { killGroup } from '../../lib/util/kill-group.ts';
 
 /** Octets that are kept of what initdb says on standard error. */
 const ERROR_LIMIT = 4096;
@@ -24,13 +20,13 @@ const remove = (path: string): void => rmSync(path, { recursive: true, force: tr
 /** `initdb`: the command that makes a database in the folder that it is given. */
 export async function makeDatabase(
   data: string,
-  initdb: (folder: string) => InitdbCommand,
+  initdb: (folder: string) => readonly [command: string, args: readonly string[]],
   signal: AbortSignal,
 ): Promise<void> {
   const folder = dirname(data);
   const prefix = `${basename(data)}.new-`;
   const unfinished = join(folder, `${prefix}${process.pid}`);
-  const { command, arguments: args } = initdb(unfinished);
+  const [command, args] = initdb(unfinished);
   try {
     // What is left of an earlier one goes; where its initdb still runs, it writes to a folder that nobody reads.
     for (const name of readdirSync(folder)) if (name.startsWith(prefix)) remove(join(folder, name));
@@ -55,14 +51,7 @@ async function run(command: string, args: readonly string[], signal: AbortSignal
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-ERROR_LIMIT);
   });
-  const kill = (): void => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // All of them have ended.
-    }
-  };
+  const kill = (): void => killGroup(child);
   signal.addEventListener('abort', kill, { once: true });
   try {
     // It closes when the last of the group has let go of standard error.

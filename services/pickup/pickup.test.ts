@@ -17,6 +17,9 @@ import { type NatsServer, startNats } from '../../test/support/nats.ts';
 import { until } from '../../test/support/until.ts';
 import { service } from './main.ts';
 
+/** Seconds that what a test waits for may take. */
+const LIMIT = 20;
+
 let server: NatsServer;
 let connection: NatsConnection;
 let nats: Nats;
@@ -95,7 +98,7 @@ test('a message of sendmail reaches cleanup with its envelope, and leaves the st
     ],
     'Subject: t\r\n\r\nbody \xe9\r\n..\r\n.\r\nnot this\r\n',
   );
-  await until('one submission', () => submitted.length === 1);
+  await until('one submission', () => submitted.length === 1, LIMIT);
   const { request, content } = submitted[0]!;
   const envelope = request.envelope!;
   assert.equal(content.toString(), 'Subject: t\n\nbody \xe9\n..\n');
@@ -113,7 +116,7 @@ test('a message of sendmail reaches cleanup with its envelope, and leaves the st
   const { created } = await nats.manager.streams.info(MAILDROP_STREAM);
   assert.equal(envelope.idempotenceKey, `maildrop:${created}:1`);
   assert.equal(request.options?.extractRecipients, false);
-  await until('an empty queue', isEmpty);
+  await until('an empty queue', isEmpty, LIMIT);
   assert.deepEqual(pickup.lines, [`${envelope.queueId}: uid=${process.getuid?.()} from=<a@example.com>`]);
 });
 
@@ -122,19 +125,19 @@ test('a message of several parts arrives whole, and so does one that is dropped 
   const large = Buffer.from(`Subject: large\n\n${'0123456789abcdef\n'.repeat(150_000)}`);
   await Promise.all([sendmail(['-i', 'b@example.org'], large), sendmail(['-t'], 'To: x@example.org\n\nsmall\n')]);
   await using _pickup = await startPickup(cleanup);
-  await until('two submissions', () => submitted.length === 2);
+  await until('two submissions', () => submitted.length === 2, LIMIT);
   const [small, big] = submitted.toSorted((one, other) => one.content.length - other.content.length);
   assert.ok(big!.content.equals(large));
   assert.equal(small!.request.options?.extractRecipients, true);
-  await until('an empty queue', isEmpty);
+  await until('an empty queue', isEmpty, LIMIT);
 });
 
 test('what cleanup cannot take now is handed on again under the same key', async () => {
   const { submitted, cleanup } = scriptedCleanup(SubmitStatus.WRITE_ERROR, 'unavailable', SubmitStatus.QUEUED);
   await using pickup = await startPickup(cleanup);
   await sendmail(['b@example.org'], 'Subject: t\n\nx\n');
-  await until('two submissions', () => submitted.length === 2);
-  await until('an empty queue', isEmpty);
+  await until('two submissions', () => submitted.length === 2, LIMIT);
+  await until('an empty queue', isEmpty, LIMIT);
   const keys = new Set(submitted.map(({ request }) => request.envelope!.idempotenceKey));
   assert.equal(keys.size, 1);
   assert.match(pickup.lines.join('\n'), /warning: \S+: not taken by cleanup/);
@@ -144,7 +147,7 @@ test('a refusal for good is reported to the sender', async () => {
   const { submitted, cleanup } = scriptedCleanup(SubmitStatus.NO_RECIPIENTS);
   await using _pickup = await startPickup(cleanup);
   await sendmail(['-f', 'me@example.org', '-t'], 'Subject: nobody\n\nsecret body\n');
-  await until('two submissions', () => submitted.length === 2);
+  await until('two submissions', () => submitted.length === 2, LIMIT);
   const { request, content } = submitted[1]!;
   assert.equal(request.envelope?.sender, '');
   assert.deepEqual(
@@ -153,7 +156,7 @@ test('a refusal for good is reported to the sender', async () => {
   );
   assert.match(content.toString(), /Status: 5\.1\.0[\s\S]*no recipients specified[\s\S]*Subject: nobody/);
   assert.doesNotMatch(content.toString(), /secret body/);
-  await until('an empty queue', isEmpty);
+  await until('an empty queue', isEmpty, LIMIT);
 });
 
 test('an entry that makes no sense is set aside, and the next one is not held up', async () => {
@@ -161,8 +164,8 @@ test('an entry that makes no sense is set aside, and the next one is not held up
   await using pickup = await startPickup(cleanup);
   await nats.jetstream.publish('MAILDROP.entry.bad', 'this is no entry, and its end is not one either');
   await sendmail(['b@example.org'], 'Subject: good\n\nx\n');
-  await until('one submission', () => submitted.length === 1);
-  await until('an empty queue', isEmpty);
+  await until('one submission', () => submitted.length === 1, LIMIT);
+  await until('an empty queue', isEmpty, LIMIT);
   assert.match(pickup.lines.join('\n'), /warning: maildrop entry \d+: .*: set aside in stream MAILDROP_CORRUPT/);
   const aside = await nats.manager.streams.getMessage('MAILDROP_CORRUPT', {
     last_by_subj: 'MAILDROP_CORRUPT.entry.bad',
@@ -199,7 +202,7 @@ test('postdrop takes a sealed entry as its caller, and refuses one that is cut o
   assert.equal(cut.status, 65);
   assert.match(cut.stderr, /^postdrop: fatal: malformed input: /);
   assert.deepEqual(await run(whole), { status: 0, stderr: '' });
-  await until('one submission', () => submitted.length === 1);
+  await until('one submission', () => submitted.length === 1, LIMIT);
   assert.equal(submitted[0]!.request.envelope?.senderUid, process.getuid?.());
   assert.equal(submitted[0]!.content.toString(), 'Subject: t\n\nposted\n');
 });

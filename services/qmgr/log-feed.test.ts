@@ -16,6 +16,9 @@ import { natsServer, startNats } from '../../test/support/nats.ts';
 import { until } from '../../test/support/until.ts';
 import { LogFeed, type LogFeedOptions } from './log-feed.ts';
 
+/** Seconds that what a test waits for may take. */
+const LIMIT = 10;
+
 const STREAM = incomingStream(0);
 /** Milliseconds, long enough for sixteen frames on a slow disk to follow each other. */
 const QUIET = 400;
@@ -88,11 +91,15 @@ async function times(count: number, append: () => Promise<Logged>): Promise<Logg
 
 /** Lets frames come by hand until the server is no longer asked; resolves to what was written and read meanwhile. */
 async function byHand({ here, consumers }: TestLog, feed: LogFeed): Promise<void> {
-  await until('no consumer', async () => {
-    const appended = await times(40, here);
-    assert.deepEqual(await read(feed, 40), appended);
-    return (await consumers()) === 0;
-  });
+  await until(
+    'no consumer',
+    async () => {
+      const appended = await times(40, here);
+      assert.deepEqual(await read(feed, 40), appended);
+      return (await consumers()) === 0;
+    },
+    LIMIT,
+  );
 }
 
 test('a log that others write is read from the server, from the sequence that is asked for', async (t) => {
@@ -109,7 +116,7 @@ test('while all is written in the same process, the server is not asked; after t
   await byHand(log, feed);
   const fromElsewhere = await log.elsewhere();
   assert.deepEqual(await read(feed, 1), [fromElsewhere]);
-  await until('a consumer', async () => (await log.consumers()) === 1);
+  await until('a consumer', async () => (await log.consumers()) === 1, LIMIT);
 });
 
 test('a frame from elsewhere between those that come by hand is read in its place', async (t) => {

@@ -11,6 +11,9 @@ import { testAdmission, testMessage, testResolve } from './messages-for-tests.ts
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { transportSettings } from './settings.ts';
 
+/** Seconds that what a test waits for may take. */
+const LIMIT = 5;
+
 const UNAVAILABLE = {
   status: '5.4.1',
   action: 'delayed',
@@ -261,7 +264,7 @@ test('a dead destination is tried again after its time', async () => {
   await turn();
   await delay(60);
   h.admit(2, ['a@b']);
-  await until('the attempt', () => h.calls.length === 1);
+  await until('the attempt', () => h.calls.length === 1, LIMIT);
   await h.deliverAll();
 });
 
@@ -275,7 +278,7 @@ test('an agent that is lost, or not there, says nothing of the destination; its 
   await turn();
   h.calls[0]!.fail(new Error('connection reset'));
   h.admit(4, ['a@b']);
-  await until('the next attempt', () => h.calls.length === 1);
+  await until('the next attempt', () => h.calls.length === 1, LIMIT);
   assert.deepEqual(
     h.outcomes.map(({ recipient, reply: one }) => [recipient, one.status, one.notification?.reason]).sort(),
     [
@@ -306,7 +309,7 @@ test('content that cannot be read, and an outcome that cannot be written, hold u
     message.envelope.contentSize = 1;
     h.scheduler.admit([testAdmission(message)]);
   }
-  await until('the end of all three', () => h.released.length === 3);
+  await until('the end of all three', () => h.released.length === 3, LIMIT);
   assert.equal(written, 3);
   assert.equal(h.scheduler.active, 0);
   await h.scheduler.drain();
@@ -330,7 +333,7 @@ test('a message that is deleted, or whose shard is lost, is attempted no more, a
     if (how === 'deleted') h.scheduler.forget(new Set(['M1']));
     else epoch = 2;
     h.calls[0]!.answer(reply(h.calls[0]!.request, DeliveryStatus.SENT));
-    await until('the release', () => h.released.length === 1);
+    await until('the release', () => h.released.length === 1, LIMIT);
     assert.equal(h.outcomes.length, 2, 'only what was under way has an outcome');
     assert.equal(h.scheduler.active, 0);
   }
@@ -347,7 +350,7 @@ test('recipients that cannot be resolved at present are tried again', async () =
   h.admit(1, list(12));
   await h.deliverAll();
   assert.equal(h.outcomes.length, 10);
-  await until('the second attempt to resolve', () => h.calls.length > 0);
+  await until('the second attempt to resolve', () => h.calls.length > 0, LIMIT);
   await h.deliverAll();
   assert.equal(h.outcomes.length, 12);
   assert.deepEqual(h.released, ['M1']);
@@ -361,7 +364,7 @@ test('nothing begins while outcomes cannot be written', async () => {
   await delay(20);
   assert.equal(h.calls.length, 0);
   writable = true;
-  await until('the attempt', () => h.calls.length === 1);
+  await until('the attempt', () => h.calls.length === 1, LIMIT);
   await h.deliverAll();
 });
 

@@ -1,6 +1,7 @@
 /** What restrictions ask trivial-rewrite(8) about an address of the envelope before they judge it. */
 import type { ResolveReply } from '../../../lib/clients/protocols.ts';
 import { ResolveFlag } from '../../../lib/mail/resolve-flag.ts';
+import { after } from '../../../lib/util/maybe-promise.ts';
 import type { RestrictionEnvironment } from './environment.ts';
 import type { Subject } from './subject.ts';
 import { type MaybePromise, temporaryFailure, type Verdict } from './verdict.ts';
@@ -20,6 +21,5 @@ export function resolved<T>(
 ): MaybePromise<T | Verdict> {
   const decide = (reply: ResolveReply): MaybePromise<T | Verdict> =>
     (reply.flags & ResolveFlag.FAIL) !== 0 ? temporaryFailure(environment, subject, address) : judge(reply);
-  const reply = environment.resolve(address, sender, subject.rewriteContext);
-  return reply instanceof Promise ? reply.then(decide) : decide(reply);
+  return after(environment.resolve(address, sender, subject.rewriteContext), decide);
 }
